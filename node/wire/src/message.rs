@@ -1,1 +1,450 @@
-//! Under construction.
+//! Messages between nodes: what travels over gossip and over `/sealwire/sync/1`.
+//!
+//! Each message proves itself: entries come with the statement that their issuer signed and,
+//! over gossip, with an inclusion proof under a signed checkpoint; pulled ranges come with the
+//! leaves and a consistency proof. Nothing here is trusted because of who sent it.
+//!
+//! This module knows nothing of how messages travel.
+
+use std::collections::BTreeMap;
+
+use crate::cbor::{self, CborError, Reader, Value};
+use crate::id::{Digest, MemberId};
+use crate::seal::{MAX_SEALED_BYTES, MAX_WRAP_BYTES};
+use crate::statement::MAX_STATEMENT_BYTES;
+
+/// Largest announcement over gossip, in bytes (libp2p gossipsub's customary limit).
+pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;
+/// Largest request, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+/// Largest answer, in bytes.
+pub const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
+/// Most leaves in one pulled range.
+pub const MAX_PULL_LEAVES: u64 = 4096;
+/// Most nodes of a proof: trees are far below 2^63 leaves.
+pub const MAX_PROOF_NODES: usize = 128;
+/// Most entries in one message.
+pub const MAX_ITEMS: usize = 4096;
+
+/// The class under which an audience entry's COSE_Encrypt travels in [`Item::sealed`].
+pub const WRAP: &str = "audience";
+
+/// One entry as it travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its index in the originator's log.
+    pub index: u64,
+    /// The statement's bytes.
+    pub statement: Vec<u8>,
+    /// Inclusion proof under the message's checkpoint, leaf to root; empty in a pulled range.
+    pub proof: Vec<Digest>,
+    /// Sealed parts by class, or the wrapped secret under [`WRAP`]; those that did not fit, or
+    /// that the receiver may not have, are absent.
+    pub sealed: BTreeMap<String, Vec<u8>>,
+}
+
+/// New entries of one log, and the checkpoint that covers them. Without items it only says that
+/// the log has grown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Whose log.
+    pub log: MemberId,
+    /// The signed checkpoint.
+    pub checkpoint: String,
+    /// The entries, in order.
+    pub items: Vec<Item>,
+}
+
+/// What a node asks of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// The latest checkpoint that the peer holds of a log, with cosignatures.
+    Head(MemberId),
+    /// Leaves from `from` on, with what is addressed to the asker.
+    Pull {
+        /// Whose log.
+        log: MemberId,
+        /// First index wanted; equal to the size that the asker has verified.
+        from: u64,
+    },
+    /// Single entries with their parts, again, because something was missing.
+    Fetch {
+        /// Whose log.
+        log: MemberId,
+        /// Which indexes, in order.
+        indexes: Vec<u64>,
+    },
+    /// Entries for named members, pushed by their originator.
+    Push(Announcement),
+    /// A cosignature over a checkpoint of the receiver's log: note text and signature line.
+    Cosigned {
+        /// The checkpoint that was cosigned, with the one cosignature.
+        note: String,
+    },
+    /// An audience secret wrapped again for the asker, whose seal key was not known before.
+    Rewrap {
+        /// The audience.
+        audience: [u8; 16],
+    },
+}
+
+/// What a peer answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// A checkpoint note.
+    Head(String),
+    /// The peer holds nothing of it.
+    Nothing,
+    /// A range of a log.
+    Range(Range),
+    /// Entries asked for singly.
+    Items(Vec<Item>),
+    /// Taken; for a push and a cosignature.
+    Taken,
+    /// Refused, with a stable code and a text for the operator.
+    Refused {
+        /// Stable kebab-case code.
+        code: String,
+        /// What, where, and how to mend it.
+        text: String,
+    },
+    /// A wrapped audience secret.
+    Wrapped(Vec<u8>),
+}
+
+/// A range of a log, checkable by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The signed checkpoint that covers the range, with the cosignatures known.
+    pub checkpoint: String,
+    /// First index.
+    pub from: u64,
+    /// Statement digests of the leaves, one per index.
+    pub leaves: Vec<Digest>,
+    /// Consistency proof from `from + leaves` to the checkpoint's size.
+    pub consistency: Vec<Digest>,
+    /// What is addressed to the asker.
+    pub items: Vec<Item>,
+    /// The originator's signed answer for the rest; absent from a relay.
+    pub denial: Option<Vec<u8>>,
+}
+
+const ANNOUNCEMENT: &str = "announcement";
+const REQUEST: &str = "request";
+const RESPONSE: &str = "response";
+
+impl Announcement {
+    /// Writes the message.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(&self.to_value())
+    }
+
+    /// Reads a gossip message.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        Self::from_value(cbor::decode_plain(ANNOUNCEMENT, bytes, MAX_GOSSIP_BYTES)?)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Array(vec![
+            Value::from(self.log.as_str()),
+            Value::from(self.checkpoint.as_str()),
+            Value::Array(self.items.iter().map(Item::to_value).collect()),
+        ])
+    }
+
+    fn from_value(value: Value) -> Result<Self, CborError> {
+        let mut fields = Reader::of_array(ANNOUNCEMENT, value, &["log", "checkpoint", "items"])?;
+        Ok(Self {
+            log: fields.take_parsed("log", "a member id")?,
+            checkpoint: fields.take_text("checkpoint")?,
+            items: read_items(fields.take_array("items")?)?,
+        })
+    }
+}
+
+impl Item {
+    fn to_value(&self) -> Value {
+        let sealed = self.sealed.iter();
+        let sealed =
+            sealed.map(|(class, b)| (Value::from(class.as_str()), cbor::bytes(b.as_slice())));
+        Value::Array(vec![
+            Value::from(self.index),
+            cbor::bytes(self.statement.as_slice()),
+            digests_value(&self.proof),
+            Value::Map(sealed.collect()),
+        ])
+    }
+
+    fn from_value(value: Value) -> Result<Self, CborError> {
+        const WHAT: &str = "entry";
+        let names = ["index", "statement", "proof", "sealed"];
+        let mut fields = Reader::of_array(WHAT, value, &names)?;
+        let index = fields.take_u64("index")?;
+        let statement = fields.take_bytes("statement")?;
+        if statement.len() > MAX_STATEMENT_BYTES {
+            return Err(cbor::shape(WHAT, "statement", "at most 17408 bytes"));
+        }
+        let proof = read_digests(WHAT, fields.take_bytes("proof")?, MAX_PROOF_NODES)?;
+        let bad = || cbor::shape(WHAT, "sealed", "a map of byte strings within the limits");
+        let sealed = fields
+            .take("sealed")?
+            .into_map()
+            .map_err(|_| bad())?
+            .into_iter()
+            .map(|(class, bytes)| match (class, bytes) {
+                (Value::Text(class), Value::Bytes(bytes)) => {
+                    let limit = if class == WRAP { MAX_WRAP_BYTES } else { MAX_SEALED_BYTES };
+                    if bytes.len() > limit { Err(bad()) } else { Ok((class, bytes)) }
+                }
+                _ => Err(bad()),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { index, statement, proof, sealed })
+    }
+
+    /// The entry alone, as it is kept on disk beside its log.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(&self.to_value())
+    }
+
+    /// Reads an entry that [`Self::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        Self::from_value(cbor::decode_plain("entry", bytes, MAX_RESPONSE_BYTES)?)
+    }
+}
+
+impl Request {
+    /// Writes the request.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (verb, args) = match self {
+            Self::Head(log) => ("head", vec![Value::from(log.as_str())]),
+            Self::Pull { log, from } => {
+                ("pull", vec![Value::from(log.as_str()), Value::from(*from)])
+            }
+            Self::Fetch { log, indexes } => {
+                let indexes = indexes.iter().map(|i| Value::from(*i)).collect();
+                ("fetch", vec![Value::from(log.as_str()), Value::Array(indexes)])
+            }
+            Self::Push(announcement) => ("push", vec![announcement.to_value()]),
+            Self::Cosigned { note } => ("cosigned", vec![Value::from(note.as_str())]),
+            Self::Rewrap { audience } => ("rewrap", vec![cbor::bytes(*audience)]),
+        };
+        encode_call(verb, args)
+    }
+
+    /// Reads a request.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        let (verb, mut args) = decode_call(REQUEST, bytes, MAX_REQUEST_BYTES)?;
+        let request = match verb.as_str() {
+            "head" => Self::Head(args.take_parsed("0", "a member id")?),
+            "pull" => {
+                Self::Pull { log: args.take_parsed("0", "a member id")?, from: args.take_u64("1")? }
+            }
+            "fetch" => {
+                let log = args.take_parsed("0", "a member id")?;
+                let bad = || cbor::shape(REQUEST, "indexes", "at most 4096 unsigned integers");
+                let indexes = args
+                    .take_array("1")?
+                    .into_iter()
+                    .map(|i| i.as_integer().and_then(|i| u64::try_from(i).ok()).ok_or_else(bad))
+                    .collect::<Result<Vec<_>, _>>()?;
+                if indexes.len() > MAX_ITEMS {
+                    return Err(bad());
+                }
+                Self::Fetch { log, indexes }
+            }
+            "push" => Self::Push(Announcement::from_value(args.take("0")?)?),
+            "cosigned" => Self::Cosigned { note: args.take_text("0")? },
+            "rewrap" => Self::Rewrap { audience: args.take_fixed("0")? },
+            _ => return Err(cbor::shape(REQUEST, "verb", "a known request")),
+        };
+        args.finish()?;
+        Ok(request)
+    }
+}
+
+impl Response {
+    /// Writes the answer.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let items_value = |items: &[Item]| Value::Array(items.iter().map(Item::to_value).collect());
+        let (verb, args) = match self {
+            Self::Head(note) => ("head", vec![Value::from(note.as_str())]),
+            Self::Nothing => ("nothing", vec![]),
+            Self::Range(range) => {
+                let mut args = vec![
+                    Value::from(range.checkpoint.as_str()),
+                    Value::from(range.from),
+                    digests_value(&range.leaves),
+                    digests_value(&range.consistency),
+                    items_value(&range.items),
+                ];
+                args.extend(range.denial.as_ref().map(|d| cbor::bytes(d.as_slice())));
+                ("range", args)
+            }
+            Self::Items(items) => ("items", vec![items_value(items)]),
+            Self::Taken => ("taken", vec![]),
+            Self::Refused { code, text } => {
+                ("refused", vec![Value::from(code.as_str()), Value::from(text.as_str())])
+            }
+            Self::Wrapped(bytes) => ("wrapped", vec![cbor::bytes(bytes.as_slice())]),
+        };
+        encode_call(verb, args)
+    }
+
+    /// Reads an answer.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        let (verb, mut args) = decode_call(RESPONSE, bytes, MAX_RESPONSE_BYTES)?;
+        let response = match verb.as_str() {
+            "head" => Self::Head(args.take_text("0")?),
+            "nothing" => Self::Nothing,
+            "range" => Self::Range(Range {
+                checkpoint: args.take_text("0")?,
+                from: args.take_u64("1")?,
+                leaves: read_digests(RESPONSE, args.take_bytes("2")?, MAX_PULL_LEAVES as usize)?,
+                consistency: read_digests(RESPONSE, args.take_bytes("3")?, MAX_PROOF_NODES)?,
+                items: read_items(args.take_array("4")?)?,
+                denial: args
+                    .take_opt("5")
+                    .map(|d| d.into_bytes())
+                    .transpose()
+                    .map_err(|_| cbor::shape(RESPONSE, "denial", "a byte string"))?,
+            }),
+            "items" => Self::Items(read_items(args.take_array("0")?)?),
+            "taken" => Self::Taken,
+            "refused" => Self::Refused { code: args.take_text("0")?, text: args.take_text("1")? },
+            "wrapped" => Self::Wrapped(args.take_bytes("0")?),
+            _ => return Err(cbor::shape(RESPONSE, "verb", "a known answer")),
+        };
+        args.finish()?;
+        Ok(response)
+    }
+}
+
+fn encode_call(verb: &str, args: Vec<Value>) -> Vec<u8> {
+    let mut call = vec![Value::from(verb)];
+    call.extend(args);
+    cbor::encode(&Value::Array(call))
+}
+
+fn decode_call(
+    what: &'static str,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<(String, Reader), CborError> {
+    const POSITIONS: [&str; 8] = ["verb", "0", "1", "2", "3", "4", "5", "6"];
+    let bad = || cbor::shape(what, "the whole", "an array of a verb and its arguments");
+    let call = cbor::decode_plain(what, bytes, limit)?;
+    let len = call.as_array().map(Vec::len).ok_or_else(bad)?;
+    let mut reader = Reader::of_array(what, call, POSITIONS.get(..len).ok_or_else(bad)?)?;
+    Ok((reader.take_text("verb")?, reader))
+}
+
+fn read_items(items: Vec<Value>) -> Result<Vec<Item>, CborError> {
+    if items.len() > MAX_ITEMS {
+        return Err(cbor::shape("message", "items", "at most 4096"));
+    }
+    items.into_iter().map(Item::from_value).collect()
+}
+
+/// Digests travel as one byte string, 32 bytes each.
+fn digests_value(digests: &[Digest]) -> Value {
+    Value::Bytes(digests.iter().flat_map(|d| d.0).collect())
+}
+
+fn read_digests(
+    what: &'static str,
+    bytes: Vec<u8>,
+    limit: usize,
+) -> Result<Vec<Digest>, CborError> {
+    let (digests, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() || digests.len() > limit {
+        return Err(cbor::shape(what, "digests", "a multiple of 32 bytes within the limit"));
+    }
+    Ok(digests.iter().map(|d| Digest(*d)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn item() -> Item {
+        Item {
+            index: 3,
+            statement: vec![1, 2, 3],
+            proof: vec![Digest([4; 32])],
+            sealed: BTreeMap::from([("core".to_owned(), vec![5; 40])]),
+        }
+    }
+
+    fn announcement() -> Announcement {
+        Announcement {
+            log: "ID".parse().unwrap(),
+            checkpoint: "note\n".into(),
+            items: vec![item()],
+        }
+    }
+
+    #[test]
+    fn every_message_is_read_back() {
+        let log: MemberId = "ID".parse().unwrap();
+        assert_eq!(Announcement::from_bytes(&announcement().to_bytes()), Ok(announcement()));
+        for request in [
+            Request::Head(log.clone()),
+            Request::Pull { log: log.clone(), from: 9 },
+            Request::Fetch { log, indexes: vec![1, 5] },
+            Request::Push(announcement()),
+            Request::Cosigned { note: "n".into() },
+            Request::Rewrap { audience: [1; 16] },
+        ] {
+            assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
+        }
+        let range = Range {
+            checkpoint: "c".into(),
+            from: 1,
+            leaves: vec![Digest([1; 32]); 3],
+            consistency: vec![],
+            items: vec![item()],
+            denial: Some(vec![9]),
+        };
+        for response in [
+            Response::Head("n".into()),
+            Response::Nothing,
+            Response::Range(Range { denial: None, ..range.clone() }),
+            Response::Range(range),
+            Response::Items(vec![item()]),
+            Response::Taken,
+            Response::Refused { code: "c".into(), text: "t".into() },
+            Response::Wrapped(vec![1]),
+        ] {
+            assert_eq!(Response::from_bytes(&response.to_bytes()), Ok(response));
+        }
+    }
+
+    #[test]
+    fn refuses_surplus_arguments_and_unknown_verbs() {
+        assert!(Request::from_bytes(&encode_call("head", vec!["ID".into(), 1.into()])).is_err());
+        assert!(Request::from_bytes(&encode_call("nonsense", vec![])).is_err());
+        assert!(Response::from_bytes(&encode_call("taken", vec![1.into()])).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Announcement::from_bytes(&bytes);
+            let _ = Request::from_bytes(&bytes);
+            let _ = Response::from_bytes(&bytes);
+        }
+
+        #[test]
+        fn a_flipped_byte_never_panics(at in 0usize..120, to in any::<u8>()) {
+            let mut bytes = announcement().to_bytes();
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = to;
+            }
+            if let Ok(read) = Announcement::from_bytes(&bytes) {
+                prop_assert_eq!(read.to_bytes(), bytes);
+            }
+        }
+    }
+}
