@@ -86,6 +86,15 @@ pub enum Request {
         /// The audience.
         audience: [u8; 16],
     },
+    /// The asker quarantined an entry of the receiver's log, and says why.
+    Quarantined {
+        /// Index of the entry.
+        index: u64,
+        /// Stable kebab-case code.
+        code: String,
+        /// What, where, and how to mend it.
+        text: String,
+    },
 }
 
 /// What a peer answers.
@@ -98,8 +107,13 @@ pub enum Response {
     /// A range of a log.
     Range(Range),
     /// Entries asked for singly.
-    Items(Vec<Item>),
-    /// Taken; for a push and a cosignature.
+    Items {
+        /// Those that are addressed to the asker.
+        items: Vec<Item>,
+        /// The originator's signed answer for the rest; absent from a relay.
+        denial: Option<Vec<u8>>,
+    },
+    /// Taken; for a push, a cosignature and a notice of quarantine.
     Taken,
     /// Refused, with a stable code and a text for the operator.
     Refused {
@@ -228,6 +242,10 @@ impl Request {
             Self::Push(announcement) => ("push", vec![announcement.to_value()]),
             Self::Cosigned { note } => ("cosigned", vec![Value::from(note.as_str())]),
             Self::Rewrap { audience } => ("rewrap", vec![cbor::bytes(*audience)]),
+            Self::Quarantined { index, code, text } => {
+                let texts = [Value::from(code.as_str()), Value::from(text.as_str())];
+                ("quarantined", [Value::from(*index)].into_iter().chain(texts).collect())
+            }
         };
         encode_call(verb, args)
     }
@@ -256,6 +274,11 @@ impl Request {
             "push" => Self::Push(Announcement::from_value(args.take("0")?)?),
             "cosigned" => Self::Cosigned { note: args.take_text("0")? },
             "rewrap" => Self::Rewrap { audience: args.take_fixed("0")? },
+            "quarantined" => Self::Quarantined {
+                index: args.take_u64("0")?,
+                code: args.take_text("1")?,
+                text: args.take_text("2")?,
+            },
             _ => return Err(cbor::shape(REQUEST, "verb", "a known request")),
         };
         args.finish()?;
@@ -281,7 +304,10 @@ impl Response {
                 args.extend(range.denial.as_ref().map(|d| cbor::bytes(d.as_slice())));
                 ("range", args)
             }
-            Self::Items(items) => ("items", vec![items_value(items)]),
+            Self::Items { items, denial } => {
+                let denial = denial.as_ref().map(|d| cbor::bytes(d.as_slice()));
+                ("items", [items_value(items)].into_iter().chain(denial).collect())
+            }
             Self::Taken => ("taken", vec![]),
             Self::Refused { code, text } => {
                 ("refused", vec![Value::from(code.as_str()), Value::from(text.as_str())])
@@ -303,13 +329,12 @@ impl Response {
                 leaves: read_digests(RESPONSE, args.take_bytes("2")?, MAX_PULL_LEAVES as usize)?,
                 consistency: read_digests(RESPONSE, args.take_bytes("3")?, MAX_PROOF_NODES)?,
                 items: read_items(args.take_array("4")?)?,
-                denial: args
-                    .take_opt("5")
-                    .map(|d| d.into_bytes())
-                    .transpose()
-                    .map_err(|_| cbor::shape(RESPONSE, "denial", "a byte string"))?,
+                denial: read_denial(&mut args, "5")?,
             }),
-            "items" => Self::Items(read_items(args.take_array("0")?)?),
+            "items" => Self::Items {
+                items: read_items(args.take_array("0")?)?,
+                denial: read_denial(&mut args, "1")?,
+            },
             "taken" => Self::Taken,
             "refused" => Self::Refused { code: args.take_text("0")?, text: args.take_text("1")? },
             "wrapped" => Self::Wrapped(args.take_bytes("0")?),
@@ -337,6 +362,11 @@ fn decode_call(
     let len = call.as_array().map(Vec::len).ok_or_else(bad)?;
     let mut reader = Reader::of_array(what, call, POSITIONS.get(..len).ok_or_else(bad)?)?;
     Ok((reader.take_text("verb")?, reader))
+}
+
+fn read_denial(args: &mut Reader, at: &str) -> Result<Option<Vec<u8>>, CborError> {
+    let denial = args.take_opt(at).map(Value::into_bytes).transpose();
+    denial.map_err(|_| cbor::shape(RESPONSE, "denial", "a byte string"))
 }
 
 fn read_items(items: Vec<Value>) -> Result<Vec<Item>, CborError> {
@@ -396,6 +426,7 @@ mod tests {
             Request::Push(announcement()),
             Request::Cosigned { note: "n".into() },
             Request::Rewrap { audience: [1; 16] },
+            Request::Quarantined { index: 1, code: "c".into(), text: "t".into() },
         ] {
             assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
         }
@@ -412,7 +443,8 @@ mod tests {
             Response::Nothing,
             Response::Range(Range { denial: None, ..range.clone() }),
             Response::Range(range),
-            Response::Items(vec![item()]),
+            Response::Items { items: vec![item()], denial: None },
+            Response::Items { items: vec![], denial: Some(vec![1]) },
             Response::Taken,
             Response::Refused { code: "c".into(), text: "t".into() },
             Response::Wrapped(vec![1]),
