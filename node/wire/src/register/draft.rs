@@ -14,8 +14,8 @@ use super::form::{
     RawSignature, Role, Roles, SPEC_VERSION, Sealwire, Signed,
 };
 use super::{
-    Community, Introduction, KeyUse, MAX_REGISTER_BYTES, Register, Status, check, field,
-    fingerprint_of,
+    Community, Introduction, KeyUse, MAX_REGISTER_BYTES, Member, Register, SchemaRef, Status,
+    check, field, fingerprint_of,
 };
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
 
@@ -23,6 +23,21 @@ use crate::id::{Digest, MemberId, ed25519_thumbprint};
 #[derive(Debug, Clone)]
 pub struct Draft {
     envelope: Envelope,
+}
+
+/// What a draft holds, if it is acceptable. It proves nothing: nobody may have signed it.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The members, in order of their ids.
+    pub members: Vec<Member>,
+    /// The communities, in order of their ids.
+    pub communities: Vec<Community>,
+    /// The schema of each record kind.
+    pub schemas: BTreeMap<String, SchemaRef>,
+    /// The edition of each code list.
+    pub code_lists: BTreeMap<String, String>,
+    /// When it expires, in seconds since 1970.
+    pub expires_unix: i64,
 }
 
 /// A governor's seat and whether it has validly signed.
@@ -281,6 +296,18 @@ impl Draft {
         check::signed(&self.envelope.signed).map(|_| ())
     }
 
+    /// What the draft holds, checked as [`Draft::check`] does.
+    pub fn summary(&self) -> Result<Summary, RegisterError> {
+        let (_, content) = check::signed(&self.envelope.signed)?;
+        Ok(Summary {
+            members: content.members.into_values().collect(),
+            communities: content.communities.into_values().collect(),
+            schemas: content.schemas,
+            code_lists: content.code_lists,
+            expires_unix: check::expires(&self.envelope.signed)?,
+        })
+    }
+
     /// Signs as a governor of this version or of `previous`. The content has to be acceptable,
     /// and to continue `previous`. Signing again replaces the signature.
     pub fn sign(
@@ -292,7 +319,7 @@ impl Draft {
         if let Some(previous) = previous {
             Register::read(&self.to_bytes())?.follows(previous)?;
         }
-        let keyid = form::key_id(&form::root_key(&key.verifying_key().to_bytes()));
+        let keyid = governor_key_id(&key.verifying_key().to_bytes());
         let old = previous.and_then(|p| p.governors.seat_of(&keyid));
         let seat = governors.seat_of(&keyid).or(old);
         let seat = seat.ok_or(RegisterError::NoSeat { keyid })?.to_owned();
@@ -323,6 +350,11 @@ impl Draft {
         self.envelope.signatures.clear();
         &mut self.envelope.signed
     }
+}
+
+/// The TUF key id of a governor's key.
+pub fn governor_key_id(public: &[u8; 32]) -> Digest {
+    form::key_id(&form::root_key(public))
 }
 
 fn raw_key(use_: KeyUse, public: &[u8; 32], from: u64) -> RawMemberKey {

@@ -26,7 +26,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use draft::{Draft, SignatureState};
+pub use draft::{Draft, SignatureState, Summary, governor_key_id};
 pub use error::{Document, RegisterError};
 pub use field::peer_id;
 pub use introduction::{Introduction, MAX_INTRODUCTION_BYTES};

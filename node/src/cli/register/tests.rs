@@ -1,0 +1,157 @@
+//! Three governors and two members make a register, file by file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::Parser;
+use ed25519_dalek::SigningKey;
+use sealwire_wire::register::{Introduction, Register};
+
+use super::*;
+
+const NOW: i64 = 1_800_000_000;
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: RegisterCommand,
+}
+
+/// Runs a command line in which `@` stands for the directory.
+fn sealwire(directory: &Path, line: &str) -> Result<Report> {
+    let line = line.replace('@', directory.to_str().unwrap());
+    let words = std::iter::once("register").chain(line.split_whitespace());
+    execute(Line::try_parse_from(words)?.command, NOW)
+}
+
+fn introduce(directory: &Path, member: &str) {
+    let key = |n: u8| SigningKey::from_bytes(&Digest::of(format!("{member} {n}").as_bytes()).0);
+    let [node, log, cosign] = [1, 2, 3].map(|n| key(n).verifying_key().to_bytes());
+    let names = BTreeMap::from([("en".to_owned(), format!("Customs of {member}"))]);
+    let addresses = vec!["/ip4/127.0.0.1/tcp/4001".to_owned()];
+    let roles = vec!["administration".to_owned()];
+    let id = member.parse().unwrap();
+    let keys = (&node, &log, &cosign);
+    let file = Introduction::new(id, names, roles, addresses, keys, &key(4)).unwrap();
+    std::fs::write(directory.join(format!("{member}.json")), file.to_bytes()).unwrap();
+}
+
+/// A directory with governors a, b, c and a draft of 2 of 3 with members ID and SG.
+fn drafted() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    for seat in ["a", "b", "c"] {
+        sealwire(at, &format!("governor --seat {seat} --out @/{seat}")).unwrap();
+    }
+    let governors = "--governor @/a.pub.json @/b.pub.json @/c.pub.json";
+    let line = format!("new --federation example.org --threshold 2 {governors} --out @/draft");
+    sealwire(at, &line).unwrap();
+    introduce(at, "ID");
+    introduce(at, "SG");
+    sealwire(at, "add member --draft @/draft @/ID.json @/SG.json").unwrap();
+    sealwire(at, &community("substances", "ID,SG")).unwrap();
+    directory
+}
+
+fn community(id: &str, members: &str) -> String {
+    let kind = Standard::v1().kinds().into_iter().next().unwrap().name().to_owned();
+    format!(
+        "add community --draft @/draft --id {id} --title Substances --agreement MoU-1 \
+         --members {members} --kinds {kind} --classes open,core --tlp AMBER \
+         --purposes drug-control --retention-days 365 --witnesses 1"
+    )
+}
+
+#[test]
+fn two_of_three_governors_make_a_register() {
+    let directory = drafted();
+    let at = directory.path();
+    let first = sealwire(at, "sign --draft @/draft --key @/a --out @/register.json").unwrap();
+    assert_eq!(first.json["complete"], false);
+    assert!(!at.join("register.json").exists());
+    assert!(first.text.contains("1 valid"), "{}", first.text);
+
+    let second = sealwire(at, "sign --draft @/draft --key @/c --out @/register.json").unwrap();
+    assert_eq!(second.json["complete"], true);
+    let bytes = std::fs::read(at.join("register.json")).unwrap();
+    let register = Register::trust_first(&bytes, None).unwrap();
+    assert!(second.text.contains(&register.fingerprint()));
+
+    let shown = sealwire(at, "show @/register.json").unwrap();
+    for part in [register.fingerprint().as_str(), "Customs of ID", "substances", "2 of 3"] {
+        assert!(shown.text.contains(part), "{}", shown.text);
+    }
+    assert_eq!(shown.json["members"][1]["id"], "SG");
+    assert_eq!(shown.json["complete"], true);
+    assert_eq!(shown.json["expired"], false);
+}
+
+#[test]
+fn the_next_version_needs_governors_of_both() {
+    let directory = drafted();
+    let at = directory.path();
+    sealwire(at, "sign --draft @/draft --key @/a").unwrap();
+    sealwire(at, "sign --draft @/draft --key @/b --out @/1.json").unwrap();
+    sealwire(at, "governor --seat d --out @/d").unwrap();
+    let line = "new --from @/1.json --governor @/d.pub.json --threshold 1 --out @/draft2";
+    sealwire(at, line).unwrap();
+    let unknown = sealwire(at, "sign --draft @/draft2 --key @/d").unwrap_err();
+    assert!(format!("{unknown:#}").contains("--previous"), "{unknown:#}");
+    let sign = |key: &str| {
+        let line =
+            format!("sign --draft @/draft2 --previous @/1.json --key @/{key} --out @/2.json");
+        sealwire(at, &line).unwrap().json["complete"] == true
+    };
+    assert!(!sign("d"));
+    assert!(!sign("a"));
+    assert!(sign("c"));
+    let shown = sealwire(at, "show @/2.json --previous @/1.json").unwrap();
+    assert_eq!(shown.json["version"], 2);
+    assert!(shown.text.contains("and of the one before"), "{}", shown.text);
+}
+
+#[test]
+fn refusals_say_how_to_mend_them_and_leave_the_files_as_they_were() {
+    let directory = drafted();
+    let at = directory.path();
+    let before = std::fs::read(at.join("draft")).unwrap();
+    let cases = [
+        ("governor --seat a --out @/a", "the file exists"),
+        ("governor --seat a/b --out @/x", "hint: expected 1 to 64 letters"),
+        ("new --federation example.org --threshold 4 --governor @/a.pub.json --out @/x", "4 of 1"),
+        ("new --federation example.org --threshold 1 --governor @/a --out @/x", "pub.json"),
+        ("new --federation A --threshold 1 --governor @/a.pub.json --out @/x", "hint: expected"),
+        ("add member --draft @/draft @/absent.json", "cannot read"),
+        ("add member --draft @/draft @/a.pub.json", "hint: the file is not a member introduction"),
+        ("sign --draft @/draft --key @/a.pub.json", "chmod 600"),
+        ("sign --draft @/ID.json --key @/a", "hint: the file is not a register draft"),
+        ("show @/a", "hint: the file is not a register draft"),
+    ];
+    for (line, part) in cases {
+        let refused = format!("{:#}", sealwire(at, line).unwrap_err());
+        assert!(refused.contains(part), "{line}: {refused}");
+    }
+    for line in
+        [community("substances", "ID,SG"), community("other", "ID,FR"), community("other", "ID")]
+    {
+        let refused = format!("{:#}", sealwire(at, &line).unwrap_err());
+        assert!(refused.contains("hint: "), "{refused}");
+    }
+    assert_eq!(std::fs::read(at.join("draft")).unwrap(), before);
+    assert!(!at.join("x").exists());
+    let replaced = community("substances", "SG,ID") + " --replace";
+    assert!(sealwire(at, &replaced).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = drafted();
+    let secret = directory.path().join("a");
+    let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let refused = sealwire(directory.path(), "sign --draft @/draft --key @/a").unwrap_err();
+    assert!(refused.to_string().contains("chmod 600"), "{refused}");
+}
