@@ -95,9 +95,9 @@ def check_bad(name: str, document: dict, previous: Metadata[Root] | None) -> Non
         claim(f"{name}: too few of the old governors are refused", not accepted(few, previous))
 
     tampered = copy.deepcopy(document)
-    members = tampered["signed"]["x-sealwire"]["members"]
-    member = members[sorted(members)[0]]
-    member["names"]["en"] = member["names"].get("en", "") + "."
+    content = tampered["signed"]["x-sealwire"]
+    for member in list(content["members"].values())[:1] or [{"names": content["schemas"]}]:
+        member["names"]["en"] = f"{member['names'].get('en')}."
     claim(f"{name}: a tampered member is refused", not accepted(tampered, previous))
 
     repeated = copy.deepcopy(document)

@@ -75,8 +75,8 @@ pub(super) fn make_governor(seat: &str, out: &Path) -> Result<(Digest, PathBuf)>
     public_path.push(".pub.json");
     let public_path = PathBuf::from(public_path);
     ensure!(!public_path.exists(), exists(&public_path));
-    write(out, &Zeroizing::new(serde_json::to_vec_pretty(&secret)?), Mode::NewSecret)?;
-    write(&public_path, &serde_json::to_vec_pretty(&given)?, Mode::New)?;
+    write(out, &Zeroizing::new(lines(&secret)?), Mode::NewSecret)?;
+    write(&public_path, &lines(&given)?, Mode::New)?;
     Ok((keyid, public_path))
 }
 
@@ -179,6 +179,12 @@ pub(super) fn exists(path: &Path) -> String {
 
 pub(super) fn in_file(path: &Path) -> String {
     format!("in {}", path.display())
+}
+
+fn lines<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// Reads a file; one byte above the limit is enough for the parser to refuse it.

@@ -124,8 +124,8 @@ fn refusals_say_how_to_mend_them_and_leave_the_files_as_they_were() {
         ("add member --draft @/draft @/absent.json", "cannot read"),
         ("add member --draft @/draft @/a.pub.json", "hint: the file is not a member introduction"),
         ("sign --draft @/draft --key @/a.pub.json", "chmod 600"),
-        ("sign --draft @/ID.json --key @/a", "hint: the file is not a register draft"),
-        ("show @/a", "hint: the file is not a register draft"),
+        ("sign --draft @/ID.json --key @/a", "hint: the file is not a register or register draft"),
+        ("show @/a", "hint: the file is not a register or register draft"),
     ];
     for (line, part) in cases {
         let refused = format!("{:#}", sealwire(at, line).unwrap_err());

@@ -20,7 +20,7 @@ impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Register => "register",
-            Self::Draft => "register draft",
+            Self::Draft => "register or register draft",
             Self::Introduction => "member introduction",
         })
     }
@@ -51,8 +51,7 @@ pub enum RegisterError {
     Json {
         /// The document.
         document: Document,
-        /// Line, column and cause.
-        #[source]
+        /// Line, column and cause; told in the text, so not given as a source again.
         cause: serde_json::Error,
     },
     /// Texts on which canonical JSON differs between programs.
