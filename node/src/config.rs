@@ -1,0 +1,261 @@
+//! The configuration file: TOML, read strictly, with all its errors reported at once.
+//!
+//! [`Config::load`] reads the text only; [`Config::load_for_run`] also looks at the files that it
+//! names, as a node needs them. Unknown keys are errors, relative paths are relative to the
+//! configuration file, and the two settings that would expose a node by mistake (a listener
+//! outside loopback without TLS, an empty list of peer addresses) are refused here. This module
+//! knows nothing of what the settings do.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sealwire_wire::id::MemberId;
+
+/// Largest configuration file accepted, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
+/// Most peer-to-peer listen addresses.
+pub const MAX_P2P_LISTEN: usize = 16;
+/// Name of the file that `sealwire init` writes.
+pub const CONFIG_FILE: &str = "sealwire.toml";
+/// Where the HTTP interface listens unless told otherwise.
+pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:8443";
+/// Where the node listens for peers unless told otherwise.
+pub const DEFAULT_P2P_LISTEN: [&str; 2] =
+    ["/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001"];
+
+/// A configuration that was accepted.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The member whose node this is.
+    pub member: MemberId,
+    /// The signed register of the federation.
+    pub register: PathBuf,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The directory of the secret keys.
+    pub keys_dir: PathBuf,
+    /// The HTTP interface.
+    pub http: Http,
+    /// Where the node listens for peers, as multiaddresses.
+    pub p2p_listen: Vec<String>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How commands reach the node.
+    pub client: Client,
+    file: PathBuf,
+    lines: BTreeMap<String, usize>,
+}
+
+/// The HTTP interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Certificate and key; mandatory outside loopback.
+    pub tls: Option<Tls>,
+}
+
+/// Files of the HTTP interface's TLS identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Directives such as `info,sealwire=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+/// How commands reach the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Base address, such as `http://127.0.0.1:8443`.
+    pub url: String,
+    /// File with the bearer token.
+    pub token_file: PathBuf,
+    /// Certificates to trust instead of the public ones, PEM.
+    pub ca_certificate: Option<PathBuf>,
+}
+
+/// Everything that is wrong with a configuration, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    file: PathBuf,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    line: usize,
+    text: String,
+    hint: String,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            let Problem { line, text, hint } = problem;
+            write!(f, "{newline}{}:{line}: cannot {text}\n  hint: {hint}", self.file.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Config {
+    /// Reads a configuration file. The files that it names need not exist.
+    pub fn load(file: &Path) -> Result<Self, ConfigErrors> {
+        let failed = |text: String, hint: &str| ConfigErrors {
+            file: file.to_owned(),
+            problems: vec![Problem { line: 1, text, hint: hint.to_owned() }],
+        };
+        let metadata = std::fs::metadata(file).map_err(|cause| {
+            failed(
+                format!("read the configuration: {cause}"),
+                "give the path with --config, or make one with `sealwire init`",
+            )
+        })?;
+        if metadata.len() > MAX_CONFIG_BYTES {
+            let text = format!(
+                "read the configuration: {} bytes, the limit is {MAX_CONFIG_BYTES}",
+                metadata.len()
+            );
+            return Err(failed(text, "give the path of a sealwire.toml with --config"));
+        }
+        let text = std::fs::read_to_string(file).map_err(|cause| {
+            failed(format!("read the configuration: {cause}"), "it has to be readable UTF-8 text")
+        })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads a configuration file and requires the files and directories that a node needs.
+    pub fn load_for_run(file: &Path) -> Result<Self, ConfigErrors> {
+        let config = Self::load(file)?;
+        config.check_files()?;
+        Ok(config)
+    }
+
+    /// Reads the text of a configuration that stands, or would stand, in `file`.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        read::read(text, file).map_err(|problems| ConfigErrors { file: file.to_owned(), problems })
+    }
+
+    /// The file that this was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Requires the files and directories that a node needs.
+    fn check_files(&self) -> Result<(), ConfigErrors> {
+        let mut problems = Vec::new();
+        let mut require = |key: &str, path: &Path, directory: bool, hint: &str| {
+            let cause = match std::fs::metadata(path) {
+                Ok(found) if found.is_dir() == directory => return,
+                Ok(_) if directory => "it is no directory".to_owned(),
+                Ok(_) => "it is no file".to_owned(),
+                Err(cause) => cause.to_string(),
+            };
+            problems.push(Problem {
+                line: self.lines.get(key).copied().unwrap_or(1),
+                text: format!("use {key} {:?}: {cause}", path.display().to_string()),
+                hint: hint.to_owned(),
+            });
+        };
+        let init = "`sealwire init` makes it; restore it from a backup if it was lost";
+        require("data.dir", &self.data_dir, true, init);
+        require("keys.dir", &self.keys_dir, true, init);
+        let hint = "ask a governor for the federation's signed register and put it there";
+        require("register", &self.register, false, hint);
+        if let Some(tls) = &self.http.tls {
+            let hint = "give a PEM file that the node may read";
+            require("http.tls.certificate", &tls.certificate, false, hint);
+            require("http.tls.key", &tls.key, false, hint);
+        }
+        problems.sort_by_key(|p| p.line);
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors { file: self.file.clone(), problems })
+        }
+    }
+}
+
+/// What `sealwire init` puts into a new configuration.
+#[derive(Debug, Clone)]
+pub struct Sample<'a> {
+    /// The member.
+    pub member: &'a MemberId,
+    /// Where the HTTP interface listens.
+    pub http_listen: SocketAddr,
+    /// Where the node listens for peers.
+    pub p2p_listen: &'a [String],
+}
+
+/// The commented configuration file that `sealwire init` writes.
+pub fn sample(sample: &Sample<'_>) -> String {
+    let Sample { member, http_listen, p2p_listen } = sample;
+    let listen: Vec<String> = p2p_listen.iter().map(|a| format!("    {a:?},\n")).collect();
+    let listen = listen.concat();
+    format!(
+        r#"# Sealwire node of {member}. Relative paths are relative to this file.
+# `sealwire run --config sealwire.toml` reports everything that is wrong here at once.
+
+# The id of this member, as in the register.
+member = "{member}"
+
+# The register of the federation, signed by its governors. Compare its fingerprint with theirs by
+# telephone (`sealwire register show`) before the first start.
+register = "register.json"
+
+[data]
+# Journal, logs, register versions and the index. Back it up with `sealwire backup`.
+dir = "data"
+
+[keys]
+# The secret keys and the local data key: readable by this user only. Keep a copy off this machine.
+dir = "keys"
+
+[http]
+# The interface for this administration's own programs. Every request needs a token made by
+# `sealwire token new`. Outside loopback TLS is mandatory.
+listen = "{http_listen}"
+
+# [http.tls]
+# certificate = "tls/chain.pem"
+# key = "tls/key.pem"
+
+[p2p]
+# Where the nodes of the other members reach this one. Open these ports in the firewall.
+listen = [
+{listen}]
+
+[log]
+# Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".
+filter = "info"
+# "text" or "json" (one object a line).
+format = "text"
+
+[client]
+# How `sealwire publish`, `tail`, `show` and `status` reach this node.
+# url = "http://{http_listen}"
+token-file = "operator.token"
+# Certificates to trust for https in the place of the public ones, PEM.
+# ca-certificate = "tls/ca.pem"
+"#
+    )
+}
