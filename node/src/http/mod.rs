@@ -1,0 +1,152 @@
+//! The HTTP interface of a node: for this administration's own programs.
+//!
+//! Every request but the two probes needs a bearer token; each route names the rights that open
+//! it. Requests, bodies, streams, connections and times are bounded by the constants below. There
+//! is no CORS: pages of other origins have no business here. The routes are one table, from which
+//! the router is built and against which `openapi.json` is tested. This module decides nothing
+//! about records: it asks the node and words the answer (RFC 9457 for refusals).
+
+mod auth;
+mod problem;
+mod records;
+mod serve;
+mod stream;
+mod system;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
+use tokio::sync::Semaphore;
+
+pub use problem::Problem;
+pub use serve::serve;
+
+use crate::node::NodeHandle;
+use crate::principals::{Principals, Right};
+use auth::{Access, Guard};
+
+/// Largest request body, in bytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Requests in work at once; streams count while they are being opened.
+pub const MAX_REQUESTS: usize = 256;
+/// Event streams open at once.
+pub const MAX_STREAMS: usize = 64;
+/// Connections open at once.
+pub const MAX_CONNECTIONS: usize = 512;
+/// Longest time for one request, its body included.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for the head of a request.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for requests in work at shutdown.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Pause between the comments that keep a silent stream open.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Records on one page unless asked otherwise.
+pub const DEFAULT_PAGE: usize = 50;
+/// Most records on one page.
+pub const MAX_PAGE: usize = 500;
+/// Longest idempotency key, in characters.
+pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 128;
+
+/// The description of the interface that `/v1/openapi.json` answers with.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// What every request can reach.
+#[derive(Clone)]
+struct App {
+    node: NodeHandle,
+    principals: Arc<Principals>,
+    streams: Arc<Semaphore>,
+}
+
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    access: Access,
+    handler: MethodRouter<App>,
+}
+
+/// Every route there is.
+fn routes() -> Vec<Route> {
+    const READ: Access = Access::AnyOf(&[Right::Read]);
+    const PROOF: Access = Access::AnyOf(&[Right::Read, Right::Audit]);
+    let route = |method, path, access, handler| Route { method, path, access, handler };
+    vec![
+        route("get", "/healthz", Access::Open, get(system::live)),
+        route("get", "/readyz", Access::Open, get(system::ready)),
+        route("get", "/metrics", PROOF, get(system::metrics)),
+        route("get", "/v1/status", Access::AnyOf(&Right::ALL), get(system::status)),
+        route("get", "/v1/openapi.json", Access::AnyOf(&Right::ALL), get(system::openapi)),
+        route("get", "/v1/stream", READ, get(stream::open)),
+        route("get", "/v1/records", READ, get(records::page)),
+        route("post", "/v1/records", Access::AnyOf(&[Right::Publish]), post(records::publish)),
+        route("get", "/v1/records/{id}", READ, get(records::one)),
+        route(
+            "get",
+            "/v1/records/{id}/delivery",
+            Access::AnyOf(&Right::ALL),
+            get(records::delivery),
+        ),
+        route("get", "/v1/records/{id}/receipt", PROOF, get(records::receipt)),
+        route("get", "/v1/records/{id}/entry", PROOF, get(records::entry)),
+    ]
+}
+
+/// The router of the whole interface.
+pub fn router(node: NodeHandle, principals: Arc<Principals>) -> Router {
+    let app = App { node, principals, streams: Arc::new(Semaphore::new(MAX_STREAMS)) };
+    let guard = |access| Guard { principals: Arc::clone(&app.principals), access };
+    let mut router = Router::new();
+    for Route { path, access, handler, .. } in routes() {
+        let handler = handler.layer(from_fn_with_state(guard(access), auth::check));
+        router = router.route(path, handler);
+    }
+    let unknown = get(problem::unknown_path)
+        .fallback(problem::unknown_path)
+        .layer(from_fn_with_state(guard(Access::AnyOf(&Right::ALL)), auth::check));
+    router
+        .fallback_service(unknown.with_state(app.clone()))
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(MAX_REQUESTS)), bounded))
+        .layer(from_fn(guarded_headers))
+        .with_state(app)
+}
+
+/// Ends a stream or a wait when the node shuts down.
+type Closing = Extension<tokio::sync::watch::Receiver<bool>>;
+
+/// At most so many requests at once, each for at most so long.
+async fn bounded(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    use axum::response::IntoResponse as _;
+    let Ok(_permit) = permits.try_acquire() else {
+        return Problem::overloaded(MAX_REQUESTS, "requests").into_response();
+    };
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::timeout().into_response(),
+    }
+}
+
+/// Nothing of this interface is a page, to be stored, framed or guessed at.
+async fn guarded_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,231 @@
+//! Records: publish one, read pages and single ones, and what proves them.
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use sealwire_wire::id::RecordId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::auth::Caller;
+use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
+use crate::node::{Delivery, NodeHandle, RecordView, Submission};
+use crate::refusal::Refusal;
+
+/// Field classes that the whole community may read; reading any other is logged.
+const UNRESTRICTED: [&str; 3] = ["open", "core", "core.coarse"];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PublishQuery {
+    community: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+    kind: Option<String>,
+}
+
+/// One page of records in the order of their arrival.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    records: Vec<RecordView>,
+    /// The `after` of the next page.
+    next: u64,
+    /// Whether there may be more now.
+    more: bool,
+}
+
+pub(super) async fn publish(
+    State(app): State<App>,
+    Extension(Caller(principal)): Extension<Caller>,
+    query: Result<Query<PublishQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(bad_query)?;
+    let key = idempotency_key(&headers)?;
+    let bytes = read_body(&headers, body).await?;
+    let submission = submission(&bytes, query.community)?;
+    // In a task of its own: a caller that hangs up does not cut the work in half.
+    let work =
+        tokio::spawn(
+            async move { app.node.publish(&principal.name, key.as_deref(), submission).await },
+        );
+    let published = work.await.map_err(|_| Problem::fault())??;
+    let status = if published.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    let location = HeaderValue::from_str(&format!("/v1/records/{}", published.id))
+        .map_err(|_| Problem::fault())?;
+    Ok((status, [(header::LOCATION, location)], Json(published)).into_response())
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(PageQuery { after, limit, kind }) = query.map_err(bad_query)?;
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        let detail =
+            format!("cannot read a page of {limit} records: at least 1, at most {MAX_PAGE}");
+        return Err(Problem::bad_request("query-invalid", detail, "follow `next` for more"));
+    }
+    let records = ask(&app, move |node| node.records(after, limit, kind.as_deref())).await?;
+    log_reads(&caller, &records);
+    let next = records.last().map_or(after, |record| record.cursor);
+    Ok(Json(Page { more: records.len() == limit, next, records }))
+}
+
+pub(super) async fn one(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<RecordView>, Problem> {
+    let id = record_id(id)?;
+    let record = ask(&app, move |node| node.record(&id)).await?;
+    log_reads(&caller, std::slice::from_ref(&record));
+    Ok(Json(record))
+}
+
+pub(super) async fn delivery(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Delivery>, Problem> {
+    let id = record_id(id)?;
+    ask(&app, move |node| node.delivery(&id)).await.map(Json)
+}
+
+pub(super) async fn receipt(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = record_id(id)?;
+    let proof = ask(&app, move |node| node.receipt(&id)).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], proof).into_response())
+}
+
+pub(super) async fn entry(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = record_id(id)?;
+    let file = ask(&app, move |node| node.entry_file(&id)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/cbor")], file).into_response())
+}
+
+/// Asks the node on a thread that may wait for the disk.
+pub(super) async fn ask<T: Send + 'static>(
+    app: &App,
+    question: impl FnOnce(&NodeHandle) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Problem> {
+    let node = app.node.clone();
+    let answer = tokio::task::spawn_blocking(move || question(&node)).await;
+    answer.map_err(|_| Problem::fault())?.map_err(Problem::from)
+}
+
+/// Every read of a restricted part leaves a line in the log.
+pub(super) fn log_reads(Caller(principal): &Caller, records: &[RecordView]) {
+    for record in records {
+        let restricted: Vec<&str> = record
+            .opened
+            .iter()
+            .map(String::as_str)
+            .filter(|class| !UNRESTRICTED.contains(class))
+            .collect();
+        if !restricted.is_empty() {
+            tracing::info!(
+                principal = principal.name,
+                entry = record.id,
+                classes = restricted.join(","),
+                "restricted parts read"
+            );
+        }
+    }
+}
+
+pub(super) fn bad_query(rejection: QueryRejection) -> Problem {
+    let detail = format!("cannot read the query: {}", rejection.body_text());
+    Problem::bad_request("query-invalid", detail, "see /v1/openapi.json")
+}
+
+/// The key under which the same request takes effect once.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let good = values.next().is_none()
+        && (1..=MAX_IDEMPOTENCY_KEY_LEN).contains(&text.len())
+        && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if good {
+        return Ok(Some(text.to_owned()));
+    }
+    let detail = "cannot use the Idempotency-Key: it has to be there once, with 1 to 128 \
+                  printable ASCII characters";
+    let hint = "send a random UUID for each record, and the same one when you repeat";
+    Err(Problem::bad_request("idempotency-key-invalid", detail, hint))
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("cannot read the body: it is larger than {MAX_BODY_BYTES} bytes");
+        let hint = "name large attachments in the record instead of including them";
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, hint)
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        return Err(too_large());
+    }
+    axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
+        let limit = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.to_string().contains("length limit"));
+        if limit {
+            return too_large();
+        }
+        let detail = "cannot read the body: it broke off";
+        Problem::bad_request("body-incomplete", detail, "send the request again")
+    })
+}
+
+/// A submission, or with a community in the query the bare record.
+pub(super) fn submission(bytes: &[u8], community: Option<String>) -> Result<Submission, Problem> {
+    let value = sealwire_schemas::parse_json(bytes).map_err(|finding| {
+        let detail = format!("cannot read the body as JSON: {}", finding.message);
+        let hint = "send one JSON document in UTF-8, with no name twice in an object";
+        Problem::bad_request("body-not-json", detail, hint).with_findings(vec![finding])
+    })?;
+    let value = match community {
+        Some(community) => {
+            let mut object = serde_json::Map::new();
+            object.insert("community".to_owned(), Value::String(community));
+            object.insert("record".to_owned(), value);
+            Value::Object(object)
+        }
+        None => value,
+    };
+    serde_json::from_value(value).map_err(|cause| {
+        let detail = format!("cannot read the submission: {cause}");
+        let hint = "send {\"community\": …, \"record\": {…}}, optionally \"to\" and \
+                    \"audiences\"; or the record alone to /v1/records?community=…";
+        Problem::bad_request("submission-invalid", detail, hint)
+    })
+}
+
+fn record_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, Problem> {
+    let text = path.map(|Path(text)| text).unwrap_or_default();
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(80).collect();
+        let detail = format!("cannot read record id {shown:?}: it is none");
+        let hint = "urn:uuid: followed by a version 7 UUID in lower case";
+        Problem::bad_request("record-id-invalid", detail, hint)
+    })
+}
