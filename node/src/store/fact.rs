@@ -1,0 +1,485 @@
+//! Facts: what the journal says, typed.
+//!
+//! One journal frame holds one fact: a kind byte and a payload in deterministic CBOR. The kinds
+//! are stable: a journal written today is read by every later version.
+//!
+//! This module knows nothing of files, indexes or whether a fact ought to be believed: whoever
+//! commits one has verified it before.
+
+use std::collections::BTreeMap;
+
+use sealwire_wire::cbor::{self, CborError, Reader, Value};
+use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::message::Item;
+
+use crate::journal::Frame;
+
+/// Largest payload of one fact, in bytes: the largest message, and a local envelope.
+pub const MAX_FACT_BYTES: usize = sealwire_wire::message::MAX_RESPONSE_BYTES + 64 * 1024;
+
+const ENTRY: u8 = 1;
+const CHECKPOINT: u8 = 2;
+const LEAVES: u8 = 3;
+const COSIGNATURE: u8 = 4;
+const REGISTER: u8 = 5;
+const DENIAL: u8 = 6;
+const SECRET: u8 = 7;
+const PARTS: u8 = 8;
+const DECISION: u8 = 9;
+
+/// Something that the node has verified or decided, and will not forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// An entry of the own log or of another member's.
+    Entry {
+        /// Whose log.
+        log: MemberId,
+        /// When it arrived here, milliseconds since 1970.
+        received_at: u64,
+        /// The entry; its proof is not kept.
+        item: Item,
+    },
+    /// The own checkpoint as signed, or the accepted head of a mirrored log.
+    Checkpoint {
+        /// Whose log.
+        log: MemberId,
+        /// The signed note without cosignatures.
+        note: String,
+    },
+    /// Verified leaves of a mirrored log. The own log's leaves follow from its entries.
+    Leaves {
+        /// Whose log.
+        log: MemberId,
+        /// Index of the first.
+        from: u64,
+        /// Digests of the statements.
+        digests: Vec<Digest>,
+    },
+    /// A cosignature over a checkpoint.
+    Cosignature {
+        /// The log that was cosigned.
+        log: MemberId,
+        /// Who cosigned.
+        by: MemberId,
+        /// Size of the tree that was cosigned.
+        size: u64,
+        /// The cosigner's time, seconds since 1970.
+        time: u64,
+        /// The full signature line of the note.
+        line: String,
+    },
+    /// An adopted register version, as received.
+    Register {
+        /// The signed document.
+        bytes: Vec<u8>,
+    },
+    /// An originator's signed answer that some indexes are not addressed to this member.
+    Denial {
+        /// Whose log.
+        log: MemberId,
+        /// The signed answer.
+        bytes: Vec<u8>,
+        /// The half-open ranges that it covers.
+        ranges: Vec<(u64, u64)>,
+    },
+    /// An audience secret, under the local data key.
+    Secret {
+        /// The audience.
+        audience: [u8; 16],
+        /// Who made the secret.
+        originator: MemberId,
+        /// Ciphertext under the local data key.
+        sealed: Vec<u8>,
+    },
+    /// Sealed parts that came later than their entry.
+    Parts {
+        /// Whose log.
+        log: MemberId,
+        /// Index of the entry.
+        index: u64,
+        /// Sealed parts by class.
+        sealed: BTreeMap<String, Vec<u8>>,
+    },
+    /// A decision of this node.
+    Decision(Decision),
+}
+
+/// A local decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// An entry failed the gate; its bytes are kept.
+    Quarantined {
+        /// Whose log.
+        log: MemberId,
+        /// Index of the entry.
+        index: u64,
+        /// Stable kebab-case code.
+        code: String,
+        /// What, where, and how to mend it.
+        text: String,
+    },
+    /// A principal's request, known by its idempotency key, became an entry of the own log.
+    Idempotent {
+        /// Who asked.
+        principal: String,
+        /// The idempotency key.
+        key: String,
+        /// Digest of the request.
+        request: Digest,
+        /// Index of the entry that it became.
+        index: u64,
+    },
+    /// A receiver quarantined an entry of the own log.
+    RefusedBy {
+        /// The receiver.
+        member: MemberId,
+        /// Index of the entry in the own log.
+        index: u64,
+        /// Stable kebab-case code.
+        code: String,
+        /// What, where, and how to mend it.
+        text: String,
+    },
+}
+
+/// Why a frame is not a fact.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FactError {
+    /// A kind that this version does not know.
+    #[error(
+        "cannot read journal frame: kind {0} is unknown \
+         (hint: the journal was written by a newer version; run that one)"
+    )]
+    Kind(u8),
+    /// The payload does not have the form of its kind.
+    #[error(transparent)]
+    Form(#[from] CborError),
+}
+
+impl Fact {
+    /// The journal frame of the fact.
+    pub fn to_frame(&self) -> Frame {
+        let (kind, fields) = match self {
+            Self::Entry { log, received_at, item } => (
+                ENTRY,
+                vec![
+                    member(log),
+                    Value::from(*received_at),
+                    Value::from(item.index),
+                    cbor::bytes(item.statement.as_slice()),
+                    sealed_value(&item.sealed),
+                ],
+            ),
+            Self::Checkpoint { log, note } => {
+                (CHECKPOINT, vec![member(log), Value::from(note.as_str())])
+            }
+            Self::Leaves { log, from, digests } => {
+                let joined: Vec<u8> = digests.iter().flat_map(|d| d.0).collect();
+                (LEAVES, vec![member(log), Value::from(*from), cbor::bytes(joined)])
+            }
+            Self::Cosignature { log, by, size, time, line } => (
+                COSIGNATURE,
+                vec![
+                    member(log),
+                    member(by),
+                    Value::from(*size),
+                    Value::from(*time),
+                    Value::from(line.as_str()),
+                ],
+            ),
+            Self::Register { bytes } => (REGISTER, vec![cbor::bytes(bytes.as_slice())]),
+            Self::Denial { log, bytes, ranges } => {
+                let flat = ranges.iter().flat_map(|(a, b)| [Value::from(*a), Value::from(*b)]);
+                (
+                    DENIAL,
+                    vec![member(log), cbor::bytes(bytes.as_slice()), Value::Array(flat.collect())],
+                )
+            }
+            Self::Secret { audience, originator, sealed } => (
+                SECRET,
+                vec![cbor::bytes(*audience), member(originator), cbor::bytes(sealed.as_slice())],
+            ),
+            Self::Parts { log, index, sealed } => {
+                (PARTS, vec![member(log), Value::from(*index), sealed_value(sealed)])
+            }
+            Self::Decision(decision) => (DECISION, decision.fields()),
+        };
+        Frame { kind, payload: cbor::encode(&Value::Array(fields)) }
+    }
+
+    /// Reads a frame.
+    pub fn from_frame(frame: &Frame) -> Result<Self, FactError> {
+        let bytes = frame.payload.as_slice();
+        Ok(match frame.kind {
+            ENTRY => {
+                let names = ["log", "received_at", "index", "statement", "sealed"];
+                let mut fields = array("entry", bytes, &names)?;
+                Self::Entry {
+                    log: take_member(&mut fields, "log")?,
+                    received_at: fields.take_u64("received_at")?,
+                    item: Item {
+                        index: fields.take_u64("index")?,
+                        statement: fields.take_bytes("statement")?,
+                        proof: Vec::new(),
+                        sealed: take_sealed(&mut fields)?,
+                    },
+                }
+            }
+            CHECKPOINT => {
+                let mut fields = array("checkpoint", bytes, &["log", "note"])?;
+                Self::Checkpoint {
+                    log: take_member(&mut fields, "log")?,
+                    note: fields.take_text("note")?,
+                }
+            }
+            LEAVES => {
+                let mut fields = array("leaves", bytes, &["log", "from", "digests"])?;
+                Self::Leaves {
+                    log: take_member(&mut fields, "log")?,
+                    from: fields.take_u64("from")?,
+                    digests: split_digests(&fields.take_bytes("digests")?)?,
+                }
+            }
+            COSIGNATURE => {
+                let names = ["log", "by", "size", "time", "line"];
+                let mut fields = array("cosignature", bytes, &names)?;
+                Self::Cosignature {
+                    log: take_member(&mut fields, "log")?,
+                    by: take_member(&mut fields, "by")?,
+                    size: fields.take_u64("size")?,
+                    time: fields.take_u64("time")?,
+                    line: fields.take_text("line")?,
+                }
+            }
+            REGISTER => {
+                let mut fields = array("register", bytes, &["bytes"])?;
+                Self::Register { bytes: fields.take_bytes("bytes")? }
+            }
+            DENIAL => {
+                let mut fields = array("denial", bytes, &["log", "bytes", "ranges"])?;
+                Self::Denial {
+                    log: take_member(&mut fields, "log")?,
+                    bytes: fields.take_bytes("bytes")?,
+                    ranges: take_ranges(&mut fields)?,
+                }
+            }
+            SECRET => {
+                let mut fields = array("secret", bytes, &["audience", "originator", "sealed"])?;
+                Self::Secret {
+                    audience: fields.take_fixed("audience")?,
+                    originator: take_member(&mut fields, "originator")?,
+                    sealed: fields.take_bytes("sealed")?,
+                }
+            }
+            PARTS => {
+                let mut fields = array("parts", bytes, &["log", "index", "sealed"])?;
+                Self::Parts {
+                    log: take_member(&mut fields, "log")?,
+                    index: fields.take_u64("index")?,
+                    sealed: take_sealed(&mut fields)?,
+                }
+            }
+            DECISION => Self::Decision(Decision::from_bytes(bytes)?),
+            kind => return Err(FactError::Kind(kind)),
+        })
+    }
+}
+
+impl Decision {
+    fn fields(&self) -> Vec<Value> {
+        match self {
+            Self::Quarantined { log, index, code, text } => vec![
+                Value::from("quarantined"),
+                member(log),
+                Value::from(*index),
+                Value::from(code.as_str()),
+                Value::from(text.as_str()),
+            ],
+            Self::Idempotent { principal, key, request, index } => vec![
+                Value::from("idempotent"),
+                Value::from(principal.as_str()),
+                Value::from(key.as_str()),
+                cbor::bytes(request.0),
+                Value::from(*index),
+            ],
+            Self::RefusedBy { member: by, index, code, text } => vec![
+                Value::from("refused-by"),
+                member(by),
+                Value::from(*index),
+                Value::from(code.as_str()),
+                Value::from(text.as_str()),
+            ],
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        const WHAT: &str = "decision";
+        let mut fields = array(WHAT, bytes, &["verb", "0", "1", "2", "3"])?;
+        Ok(match fields.take_text("verb")?.as_str() {
+            "quarantined" => Self::Quarantined {
+                log: take_member(&mut fields, "0")?,
+                index: fields.take_u64("1")?,
+                code: fields.take_text("2")?,
+                text: fields.take_text("3")?,
+            },
+            "idempotent" => Self::Idempotent {
+                principal: fields.take_text("0")?,
+                key: fields.take_text("1")?,
+                request: Digest(fields.take_fixed("2")?),
+                index: fields.take_u64("3")?,
+            },
+            "refused-by" => Self::RefusedBy {
+                member: take_member(&mut fields, "0")?,
+                index: fields.take_u64("1")?,
+                code: fields.take_text("2")?,
+                text: fields.take_text("3")?,
+            },
+            _ => return Err(cbor::shape(WHAT, "verb", "a known decision")),
+        })
+    }
+}
+
+/// Sealed parts by class, as a CBOR map.
+pub(super) fn sealed_value(sealed: &BTreeMap<String, Vec<u8>>) -> Value {
+    let pairs = sealed.iter();
+    Value::Map(pairs.map(|(c, b)| (Value::from(c.as_str()), cbor::bytes(b.as_slice()))).collect())
+}
+
+fn member(id: &MemberId) -> Value {
+    Value::from(id.as_str())
+}
+
+fn array(what: &'static str, bytes: &[u8], names: &[&str]) -> Result<Reader, CborError> {
+    Reader::of_array(what, cbor::decode_plain(what, bytes, MAX_FACT_BYTES)?, names)
+}
+
+fn take_member(fields: &mut Reader, name: &str) -> Result<MemberId, CborError> {
+    fields.take_parsed(name, "a member id")
+}
+
+fn take_sealed(fields: &mut Reader) -> Result<BTreeMap<String, Vec<u8>>, CborError> {
+    let bad = || cbor::shape("fact", "sealed", "a map from class to byte string");
+    let map = fields.take("sealed")?.into_map().map_err(|_| bad())?;
+    map.into_iter()
+        .map(|pair| match pair {
+            (Value::Text(class), Value::Bytes(bytes)) => Ok((class, bytes)),
+            _ => Err(bad()),
+        })
+        .collect()
+}
+
+fn take_ranges(fields: &mut Reader) -> Result<Vec<(u64, u64)>, CborError> {
+    let bad = || cbor::shape("denial", "ranges", "pairs of unsigned integers");
+    let flat = fields.take_array("ranges")?;
+    let ends: Vec<u64> = flat
+        .iter()
+        .map(|v| v.as_integer().and_then(|i| u64::try_from(i).ok()).ok_or_else(bad))
+        .collect::<Result<_, _>>()?;
+    let (pairs, rest) = ends.as_chunks::<2>();
+    if rest.is_empty() { Ok(pairs.iter().map(|[a, b]| (*a, *b)).collect()) } else { Err(bad()) }
+}
+
+fn split_digests(bytes: &[u8]) -> Result<Vec<Digest>, CborError> {
+    let (digests, rest) = bytes.as_chunks::<32>();
+    if rest.is_empty() {
+        Ok(digests.iter().map(|d| Digest(*d)).collect())
+    } else {
+        Err(cbor::shape("leaves", "digests", "a multiple of 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn facts() -> Vec<Fact> {
+        let log: MemberId = "ID".parse().unwrap();
+        let by: MemberId = "SG".parse().unwrap();
+        let sealed = BTreeMap::from([("core".to_owned(), vec![1; 70])]);
+        vec![
+            Fact::Entry {
+                log: log.clone(),
+                received_at: 7,
+                item: Item {
+                    index: 3,
+                    statement: vec![9; 300],
+                    proof: vec![],
+                    sealed: sealed.clone(),
+                },
+            },
+            Fact::Checkpoint { log: log.clone(), note: "a\n".into() },
+            Fact::Leaves { log: log.clone(), from: 4, digests: vec![Digest([5; 32]); 3] },
+            Fact::Cosignature {
+                log: log.clone(),
+                by: by.clone(),
+                size: 9,
+                time: 10,
+                line: "line".into(),
+            },
+            Fact::Register { bytes: vec![1, 2] },
+            Fact::Denial { log: log.clone(), bytes: vec![3], ranges: vec![(1, 2), (5, 9)] },
+            Fact::Secret { audience: [1; 16], originator: log.clone(), sealed: vec![2; 60] },
+            Fact::Parts { log: log.clone(), index: 3, sealed },
+            Fact::Decision(Decision::Quarantined {
+                log,
+                index: 1,
+                code: "c".into(),
+                text: "t".into(),
+            }),
+            Fact::Decision(Decision::Idempotent {
+                principal: "p".into(),
+                key: "k".into(),
+                request: Digest([1; 32]),
+                index: 2,
+            }),
+            Fact::Decision(Decision::RefusedBy {
+                member: by,
+                index: 1,
+                code: "c".into(),
+                text: "t".into(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn every_fact_is_read_back() {
+        for fact in facts() {
+            assert_eq!(Fact::from_frame(&fact.to_frame()), Ok(fact));
+        }
+    }
+
+    #[test]
+    fn refuses_unknown_kinds_and_cut_payloads() {
+        assert_eq!(
+            Fact::from_frame(&Frame { kind: 77, payload: vec![0x80] }),
+            Err(FactError::Kind(77))
+        );
+        for fact in facts() {
+            let mut frame = fact.to_frame();
+            frame.payload.pop();
+            assert!(Fact::from_frame(&frame).is_err(), "{fact:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_frames_never_panic(
+            kind in 0u8..12,
+            payload in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = Fact::from_frame(&Frame { kind, payload });
+        }
+
+        #[test]
+        fn a_flipped_byte_never_panics(which in 0usize..11, at in 0usize..200, to in any::<u8>()) {
+            let mut frame = facts().swap_remove(which).to_frame();
+            if let Some(byte) = frame.payload.get_mut(at) {
+                *byte = to;
+            }
+            if let Ok(read) = Fact::from_frame(&frame) {
+                prop_assert_eq!(read.to_frame(), frame);
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Format markers: the file `format` in `data/` and in `keys/`.
+//!
+//! The marker is one line, a name and a version. A newer version is refused; an older one is
+//! migrated, after a checked copy, by the steps listed in [`Format::migrations`]; a directory
+//! with content but no marker is refused, because nothing is known of it.
+//!
+//! This module knows nothing of what the directories hold.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What a directory may hold, and how older versions become the present one.
+#[derive(Debug)]
+pub struct Format {
+    /// First word of the marker.
+    pub name: &'static str,
+    /// The version that this program reads and writes.
+    pub version: u64,
+    /// Steps from older versions, each from one version to the next. Each works on a copy that
+    /// has been compared with the original, and puts the copy in its place at the end.
+    pub migrations: &'static [Migration],
+}
+
+/// One step from an older version to the next.
+#[derive(Debug)]
+pub struct Migration {
+    /// The version that it reads.
+    pub from: u64,
+    /// Rewrites the directory, which is a checked copy.
+    pub run: fn(&Path) -> std::io::Result<()>,
+}
+
+/// The data directory. Version 1 is the first: there is nothing to migrate.
+pub const DATA: Format = Format { name: "sealwire-data", version: 1, migrations: &[] };
+/// The keys directory. Version 1 is the first: there is nothing to migrate.
+pub const KEYS: Format = Format { name: "sealwire-keys", version: 1, migrations: &[] };
+
+/// Why a directory was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// No marker, and no content either.
+    #[error(
+        "cannot open {}: it is missing or empty \
+         (hint: mount the disk that holds it, restore a backup, or make a new one with \
+         `sealwire init`)", .0.display()
+    )]
+    Empty(PathBuf),
+    /// Content without a marker.
+    #[error(
+        "cannot open {}: it has content but no file `format` \
+         (hint: this is not a directory of Sealwire, or its marker was lost; restore a backup)",
+        .0.display()
+    )]
+    Unmarked(PathBuf),
+    /// A marker of something else, or damaged.
+    #[error(
+        "cannot open {}: its marker says {found:?}, not {expected:?} and a version \
+         (hint: check that the configuration names the right directory)", path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What the marker says.
+        found: String,
+        /// What it ought to begin with.
+        expected: &'static str,
+    },
+    /// Written by a newer program.
+    #[error(
+        "cannot open {}: it has format {found}, and this program knows up to {known} \
+         (hint: run the newer version that wrote it)", path.display()
+    )]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The newest version known.
+        known: u64,
+    },
+    /// Older than any version that can be migrated.
+    #[error(
+        "cannot open {}: no way is known from format {found} to {known} \
+         (hint: run an older version of this program first)", path.display()
+    )]
+    TooOld {
+        /// The directory.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The version that it would have to become.
+        known: u64,
+    },
+    /// The content is there already.
+    #[error(
+        "cannot create {}: it is not empty (hint: choose another directory, or move this one away)",
+        .0.display()
+    )]
+    NotEmpty(PathBuf),
+    /// The operating system refused.
+    #[error("cannot use {}: {source} (hint: check the disk and its permissions)", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Format {
+    /// Makes an empty directory, readable by its owner alone, and writes the marker.
+    pub fn create(&self, dir: &Path) -> Result<(), FormatError> {
+        let io = |source| FormatError::Io { path: dir.to_owned(), source };
+        if !is_empty(dir)? {
+            return Err(FormatError::NotEmpty(dir.to_owned()));
+        }
+        private_dir(dir).map_err(io)?;
+        let marker = format!("{} {}\n", self.name, self.version);
+        private_file(&dir.join("format"), marker.as_bytes()).map_err(io)?;
+        sync_dir(dir).map_err(io)
+    }
+
+    /// Checks the marker of an existing directory.
+    pub fn check(&self, dir: &Path) -> Result<(), FormatError> {
+        let path = dir.join("format");
+        let marker = match fs::read_to_string(&path) {
+            Ok(marker) => marker,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let dir = dir.to_owned();
+                return Err(if is_empty(&dir)? {
+                    FormatError::Empty(dir)
+                } else {
+                    FormatError::Unmarked(dir)
+                });
+            }
+            Err(source) => return Err(FormatError::Io { path, source }),
+        };
+        let found = self.parse(&marker).ok_or_else(|| FormatError::Foreign {
+            path: dir.to_owned(),
+            found: marker.chars().take(80).collect(),
+            expected: self.name,
+        })?;
+        let (path, known) = (dir.to_owned(), self.version);
+        if found > known {
+            return Err(FormatError::Newer { path, found, known });
+        }
+        if found == known {
+            return Ok(());
+        }
+        // The first migration brings the copying with it; until there is one, every older
+        // version is without a way to the present.
+        Err(FormatError::TooOld { path, found, known })
+    }
+
+    fn parse(&self, marker: &str) -> Option<u64> {
+        marker.strip_prefix(self.name)?.strip_prefix(' ')?.strip_suffix('\n')?.parse().ok()
+    }
+}
+
+/// Makes a directory, with its parents, that only its owner can enter.
+pub fn private_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+/// Writes a new file that only its owner can read, durably; refuses to overwrite.
+pub fn private_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}
+
+/// Whether a directory is missing or empty.
+pub fn is_empty(dir: &Path) -> Result<bool, FormatError> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(FormatError::Io { path: dir.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_1_is_opened_and_version_2_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        DATA.create(&data).unwrap();
+        assert_eq!(fs::read_to_string(data.join("format")).unwrap(), "sealwire-data 1\n");
+        DATA.check(&data).unwrap();
+        fs::write(data.join("format"), "sealwire-data 2\n").unwrap();
+        let refused = DATA.check(&data).unwrap_err();
+        assert!(matches!(refused, FormatError::Newer { found: 2, known: 1, .. }));
+        assert!(refused.to_string().contains("hint: run the newer version"), "{refused}");
+        fs::write(data.join("format"), "sealwire-data 0\n").unwrap();
+        assert!(matches!(DATA.check(&data), Err(FormatError::TooOld { found: 0, .. })));
+    }
+
+    #[test]
+    fn refuses_what_is_not_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(DATA.check(dir.path()), Err(FormatError::Empty(_))));
+        let missing = dir.path().join("nowhere");
+        assert!(matches!(DATA.check(&missing), Err(FormatError::Empty(_))));
+        fs::write(dir.path().join("something"), "").unwrap();
+        assert!(matches!(DATA.check(dir.path()), Err(FormatError::Unmarked(_))));
+        assert!(matches!(DATA.create(dir.path()), Err(FormatError::NotEmpty(_))));
+        for marker in ["sealwire-keys 1\n", "sealwire-data\n", "sealwire-data 1", ""] {
+            fs::write(dir.path().join("format"), marker).unwrap();
+            assert!(matches!(DATA.check(dir.path()), Err(FormatError::Foreign { .. })));
+        }
+    }
+}

@@ -1,0 +1,642 @@
+//! The index: rows in sled, derived from the journal.
+//!
+//! All rows live in one tree, so that one sled batch applies one commit as a whole, together
+//! with the journal position that it stands for. [`Stage::apply`] is the only code that turns a
+//! fact into rows: live commits and replay go through it alike, and applying a fact twice
+//! changes nothing. Row values have fixed layouts (integers big-endian); a value that does not
+//! fit its layout means that the index is damaged, never that the node is.
+//!
+//! This module knows nothing of files beside the index, and of no rule that decides whether a
+//! fact ought to be believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::message::Item;
+use sealwire_wire::statement::{Body, Statement};
+
+use super::StoreFault;
+use super::fact::{Decision, Fact};
+use super::tree;
+use crate::journal::Position;
+
+/// Layout of the rows; another one makes the index foreign, and it is rebuilt.
+pub(super) const LAYOUT: u8 = 1;
+
+/// First byte of a key: what the row is.
+pub(super) mod row {
+    pub const STATE: u8 = b'M';
+    pub const LOG: u8 = b'L';
+    pub const HEAD: u8 = b'c';
+    pub const HEAD_AT: u8 = b'C';
+    pub const ENTRY: u8 = b'e';
+    pub const LATE: u8 = b'p';
+    pub const QUARANTINE: u8 = b'q';
+    pub const RECORD: u8 = b'r';
+    pub const CONTENT: u8 = b'k';
+    pub const FEED: u8 = b'f';
+    pub const CONTROL: u8 = b't';
+    pub const LEAF: u8 = b'd';
+    pub const NODE: u8 = b'h';
+    pub const MISSING: u8 = b'm';
+    pub const DENIED_AHEAD: u8 = b'n';
+    pub const COSIGNED: u8 = b'o';
+    pub const COSIGNED_AT: u8 = b'O';
+    pub const SECRET: u8 = b's';
+    pub const IDEMPOTENT: u8 = b'i';
+    pub const REFUSED_BY: u8 = b'R';
+    pub const REGISTER: u8 = b'g';
+    pub const STALE: u8 = b'w';
+}
+
+/// Key of a row that belongs to a log.
+pub(super) fn log_key(row: u8, log: &MemberId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(48);
+    key.push(row);
+    key.extend_from_slice(log.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// Key of a row that belongs to an index of a log.
+pub(super) fn at_key(row: u8, log: &MemberId, index: u64) -> Vec<u8> {
+    let mut key = log_key(row, log);
+    key.extend_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// Key of a complete subtree of a log.
+pub(super) fn node_key(log: &MemberId, level: u8, index: u64) -> Vec<u8> {
+    let mut key = log_key(row::NODE, log);
+    key.push(level);
+    key.extend_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// Key of a row that belongs to a log and a member that cosigned it.
+pub(super) fn by_key(row: u8, log: &MemberId, by: &MemberId) -> Vec<u8> {
+    let mut key = log_key(row, log);
+    key.extend_from_slice(by.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// Key of a control entry of a kind, in order of arrival.
+pub(super) fn control_key(kind: &str) -> Vec<u8> {
+    let mut key = vec![row::CONTROL];
+    key.extend_from_slice(kind.as_bytes());
+    key.push(0);
+    key
+}
+
+/// Key of an idempotent request.
+pub(super) fn idempotent_key(principal: &str, key: &str) -> Vec<u8> {
+    let mut name = (principal.len() as u64).to_be_bytes().to_vec();
+    name.extend_from_slice(principal.as_bytes());
+    name.extend_from_slice(key.as_bytes());
+    prefixed(row::IDEMPOTENT, &Digest::of(&name).0)
+}
+
+/// A row byte and the rest of a key.
+pub(super) fn prefixed(row: u8, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + rest.len());
+    key.push(row);
+    key.extend_from_slice(rest);
+    key
+}
+
+/// Reads row values and keys piece by piece.
+pub(super) struct Columns<'a>(pub &'a [u8]);
+
+impl<'a> Columns<'a> {
+    /// The next `N` bytes.
+    pub fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreFault> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(StoreFault::Row)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    /// The next integer.
+    pub fn u64(&mut self) -> Result<u64, StoreFault> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    /// The next journal position.
+    pub fn position(&mut self) -> Result<Position, StoreFault> {
+        self.take().map(|bytes| Position::from_bytes(&bytes))
+    }
+
+    /// A member id up to the next zero byte.
+    pub fn member(&mut self) -> Result<MemberId, StoreFault> {
+        let mut pieces = self.0.splitn(2, |b| *b == 0);
+        let (id, rest) = (pieces.next().unwrap_or_default(), pieces.next().ok_or(StoreFault::Row)?);
+        self.0 = rest;
+        member(id)
+    }
+
+    /// A member id to the end.
+    pub fn last_member(self) -> Result<MemberId, StoreFault> {
+        member(self.0)
+    }
+
+    /// The rest, as text.
+    pub fn text(self) -> Result<&'a str, StoreFault> {
+        std::str::from_utf8(self.0).map_err(|_| StoreFault::Row)
+    }
+}
+
+fn member(bytes: &[u8]) -> Result<MemberId, StoreFault> {
+    std::str::from_utf8(bytes).ok().and_then(|id| id.parse().ok()).ok_or(StoreFault::Row)
+}
+
+/// Where an entry is: index and log.
+pub(super) fn place_value(log: &MemberId, index: u64) -> Vec<u8> {
+    let mut value = index.to_be_bytes().to_vec();
+    value.extend_from_slice(log.as_str().as_bytes());
+    value
+}
+
+/// Reads where an entry is.
+pub(super) fn read_place(value: &[u8]) -> Result<(MemberId, u64), StoreFault> {
+    let mut columns = Columns(value);
+    let index = columns.u64()?;
+    Ok((columns.last_member()?, index))
+}
+
+/// What one row says of the whole index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    /// Whose node this is.
+    pub own: MemberId,
+    /// The last frame applied, and the digest of that frame: another journal has another one.
+    pub applied: Option<(Position, Digest)>,
+    /// The last cursor given out.
+    pub cursor: u64,
+    /// Entries held, control entries included.
+    pub entries: u64,
+    /// Register versions held.
+    pub registers: u64,
+}
+
+impl State {
+    /// The state of an empty index.
+    pub fn new(own: &MemberId) -> Self {
+        Self { own: own.clone(), applied: None, cursor: 0, entries: 0, registers: 0 }
+    }
+
+    /// Reads the row of an index that may be anybody's.
+    pub fn read(value: &[u8]) -> Result<Self, StoreFault> {
+        let mut columns = Columns(value);
+        if columns.take::<1>()? != [LAYOUT] {
+            return Err(StoreFault::Row);
+        }
+        let (cursor, entries, registers) = (columns.u64()?, columns.u64()?, columns.u64()?);
+        let applied = match columns.take::<1>()? {
+            [0] => None,
+            _ => Some((columns.position()?, Digest(columns.take()?))),
+        };
+        Ok(Self { own: columns.last_member()?, applied, cursor, entries, registers })
+    }
+
+    /// The row.
+    pub fn to_value(&self) -> Vec<u8> {
+        let mut value = vec![LAYOUT];
+        for number in [self.cursor, self.entries, self.registers] {
+            value.extend_from_slice(&number.to_be_bytes());
+        }
+        match &self.applied {
+            None => value.push(0),
+            Some((position, digest)) => {
+                value.push(1);
+                value.extend_from_slice(&position.to_bytes());
+                value.extend_from_slice(&digest.0);
+            }
+        }
+        value.extend_from_slice(self.own.as_str().as_bytes());
+        value
+    }
+}
+
+/// What changed for the log files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Touched {
+    /// Logs whose files are behind.
+    pub logs: BTreeSet<MemberId>,
+    /// Whether there is a new register version.
+    pub register: bool,
+}
+
+/// Rows of one commit, not yet applied: reads see them, nobody else does.
+pub(super) struct Stage<'a> {
+    db: &'a sled::Db,
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    touched: Touched,
+    /// The state after this commit.
+    pub state: State,
+}
+
+impl<'a> Stage<'a> {
+    /// Begins a commit on top of what the index holds.
+    pub fn new(db: &'a sled::Db, state: State) -> Self {
+        Self { db, rows: BTreeMap::new(), touched: Touched::default(), state }
+    }
+
+    /// Applies all rows as one batch.
+    pub fn finish(self) -> Result<(State, Touched), StoreFault> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in self.rows {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(&[row::STATE], self.state.to_value());
+        self.db.apply_batch(batch)?;
+        Ok((self.state, self.touched))
+    }
+
+    /// Turns one fact, found at `at` in the journal, into rows.
+    pub fn apply(&mut self, fact: &Fact, at: Position) -> Result<(), StoreFault> {
+        match fact {
+            Fact::Entry { log, received_at, item } => self.entry(log, *received_at, item, at),
+            Fact::Checkpoint { log, note } => self.checkpoint(log, note, at),
+            Fact::Leaves { log, from, digests } => self.leaves(log, *from, digests),
+            Fact::Cosignature { log, by, size, time, .. } => {
+                self.cosignature(log, by, *size, *time, at)
+            }
+            Fact::Register { .. } => {
+                let key = prefixed(row::REGISTER, &self.state.registers.to_be_bytes());
+                self.put(key, at.to_bytes().to_vec());
+                self.state.registers += 1;
+                self.touched.register = true;
+                Ok(())
+            }
+            Fact::Denial { log, ranges, .. } => self.denial(log, ranges),
+            Fact::Secret { audience, .. } => {
+                self.put(prefixed(row::SECRET, audience), at.to_bytes().to_vec());
+                Ok(())
+            }
+            Fact::Parts { log, index, .. } => {
+                let mut key = at_key(row::LATE, log, *index);
+                key.extend_from_slice(&at.to_bytes());
+                self.put(key, Vec::new());
+                self.stale(log, *index, at)
+            }
+            Fact::Decision(decision) => {
+                self.decision(decision, at);
+                Ok(())
+            }
+        }
+    }
+
+    fn entry(
+        &mut self,
+        log: &MemberId,
+        received_at: u64,
+        item: &Item,
+        at: Position,
+    ) -> Result<(), StoreFault> {
+        let key = at_key(row::ENTRY, log, item.index);
+        if self.get(&key)?.is_some() {
+            return Ok(());
+        }
+        let size = self.ensure_log(log)?;
+        if *log == self.state.own {
+            // Refused before the journal by `Writer::commit`; a journal that says so is damaged.
+            if item.index != size {
+                return Err(StoreFault::OutOfOrder { log: log.clone(), index: item.index, size });
+            }
+            self.append_leaf(log, size, Digest::of(&item.statement))?;
+            self.put_size(log, size + 1);
+        } else {
+            self.remove(at_key(row::MISSING, log, item.index));
+        }
+        let cursor = self.describe(log, item)?;
+        self.state.entries += 1;
+        let mut value = cursor.to_be_bytes().to_vec();
+        value.extend_from_slice(&received_at.to_be_bytes());
+        value.extend_from_slice(&at.to_bytes());
+        self.put(key, value);
+        self.stale(log, item.index, at)
+    }
+
+    /// Files an entry under what its statement says; bytes that are not a statement, kept in
+    /// quarantine, are found by log and index alone. Returns the cursor, 0 if not in the feed.
+    fn describe(&mut self, log: &MemberId, item: &Item) -> Result<u64, StoreFault> {
+        let Ok(statement) = Statement::parse(&item.statement) else { return Ok(0) };
+        let place = place_value(log, item.index);
+        if let Some(content) = content_digest(&item.statement) {
+            let key = prefixed(row::CONTENT, &content.0);
+            if self.get(&key)?.is_none() {
+                self.put(key, place.clone());
+            }
+        }
+        if !matches!(statement.manifest().body, Body::Record(_)) {
+            let mut key = control_key(statement.manifest().kind());
+            key.extend_from_slice(&self.state.entries.to_be_bytes());
+            self.put(key, place);
+            return Ok(0);
+        }
+        // The first entry under a record id keeps it, unless that one was quarantined: nobody
+        // can hide a record by taking its id.
+        let key = prefixed(row::RECORD, statement.claims().subject.as_bytes());
+        let taken = match self.get(&key)? {
+            None => false,
+            Some(earlier) => {
+                let (log, index) = read_place(&earlier)?;
+                self.get(&at_key(row::QUARANTINE, &log, index))?.is_none()
+            }
+        };
+        if !taken {
+            self.put(key, place.clone());
+        }
+        self.state.cursor += 1;
+        self.put(prefixed(row::FEED, &self.state.cursor.to_be_bytes()), place);
+        Ok(self.state.cursor)
+    }
+
+    fn leaves(&mut self, log: &MemberId, from: u64, digests: &[Digest]) -> Result<(), StoreFault> {
+        let mut size = self.ensure_log(log)?;
+        if from > size {
+            return Err(StoreFault::OutOfOrder { log: log.clone(), index: from, size });
+        }
+        let ahead = self.denied_ahead(log)?;
+        let held = usize::try_from(size - from).unwrap_or(usize::MAX);
+        for digest in digests.iter().skip(held) {
+            self.append_leaf(log, size, *digest)?;
+            let denied = ahead.iter().any(|(from, to)| (*from..*to).contains(&size));
+            if !denied && self.get(&at_key(row::ENTRY, log, size))?.is_none() {
+                self.put(at_key(row::MISSING, log, size), Vec::new());
+            }
+            size += 1;
+        }
+        self.put_size(log, size);
+        self.put_denied_ahead(log, ahead, size);
+        self.touched.logs.insert(log.clone());
+        Ok(())
+    }
+
+    /// Appends one leaf and every subtree that it completes.
+    fn append_leaf(
+        &mut self,
+        log: &MemberId,
+        index: u64,
+        digest: Digest,
+    ) -> Result<(), StoreFault> {
+        self.put(at_key(row::LEAF, log, index), digest.0.to_vec());
+        let (mut level, mut at, mut hash) = (0u8, index, tree::leaf_hash(&digest));
+        while at & 1 == 1 {
+            let left = self.node(log, level, at - 1)?;
+            hash = tree::node_hash(&left, &hash);
+            (level, at) = (level + 1, at >> 1);
+            self.put(node_key(log, level, at), hash.0.to_vec());
+        }
+        Ok(())
+    }
+
+    fn node(&self, log: &MemberId, level: u8, index: u64) -> Result<Digest, StoreFault> {
+        let key = match level {
+            0 => at_key(row::LEAF, log, index),
+            _ => node_key(log, level, index),
+        };
+        let digest = Digest(Columns(&self.get(&key)?.ok_or(StoreFault::Row)?).take()?);
+        Ok(if level == 0 { tree::leaf_hash(&digest) } else { digest })
+    }
+
+    fn denial(&mut self, log: &MemberId, ranges: &[(u64, u64)]) -> Result<(), StoreFault> {
+        let size = self.ensure_log(log)?;
+        let mut ahead = self.denied_ahead(log)?;
+        for (from, to) in ranges {
+            let (first, last) = (at_key(row::MISSING, log, *from), at_key(row::MISSING, log, *to));
+            for key in self.keys_between(&first, &last)? {
+                self.remove(key);
+            }
+            if *to > size {
+                ahead.push((*from, *to));
+            }
+        }
+        self.put_denied_ahead(log, ahead, size);
+        Ok(())
+    }
+
+    fn denied_ahead(&self, log: &MemberId) -> Result<Vec<(u64, u64)>, StoreFault> {
+        let value = self.get(&log_key(row::DENIED_AHEAD, log))?.unwrap_or_default();
+        let mut columns = Columns(&value);
+        let mut ranges = Vec::new();
+        while !columns.0.is_empty() {
+            ranges.push((columns.u64()?, columns.u64()?));
+        }
+        Ok(ranges)
+    }
+
+    /// Keeps the ranges that reach beyond `size`, merged; the newest [`MAX_DENIED_AHEAD`] of
+    /// them, since a forgotten one is only asked for again.
+    fn put_denied_ahead(&mut self, log: &MemberId, mut ranges: Vec<(u64, u64)>, size: u64) {
+        ranges.retain(|(_, to)| *to > size);
+        ranges.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::new();
+        for (from, to) in ranges {
+            match merged.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => merged.push((from, to)),
+            }
+        }
+        merged.truncate(MAX_DENIED_AHEAD);
+        let key = log_key(row::DENIED_AHEAD, log);
+        if merged.is_empty() {
+            self.remove(key);
+        } else {
+            let flat = merged.iter().flat_map(|(a, b)| [a.to_be_bytes(), b.to_be_bytes()]);
+            self.put(key, flat.flatten().collect());
+        }
+    }
+
+    fn checkpoint(&mut self, log: &MemberId, note: &str, at: Position) -> Result<(), StoreFault> {
+        self.ensure_log(log)?;
+        let size = note_size(note).ok_or_else(|| StoreFault::Note { log: log.clone() })?;
+        self.put(at_key(row::HEAD_AT, log, size), at.to_bytes().to_vec());
+        let key = log_key(row::HEAD, log);
+        let latest = match self.get(&key)? {
+            None => 0,
+            Some(value) => Columns(&value).u64()?,
+        };
+        if size >= latest {
+            let mut value = size.to_be_bytes().to_vec();
+            value.extend_from_slice(note.as_bytes());
+            self.put(key, value);
+        }
+        self.touched.logs.insert(log.clone());
+        Ok(())
+    }
+
+    fn cosignature(
+        &mut self,
+        log: &MemberId,
+        by: &MemberId,
+        size: u64,
+        time: u64,
+        at: Position,
+    ) -> Result<(), StoreFault> {
+        let mut key = by_key(row::COSIGNED_AT, log, by);
+        key.extend_from_slice(&size.to_be_bytes());
+        let mut value = time.to_be_bytes().to_vec();
+        value.extend_from_slice(&at.to_bytes());
+        if self.get(&key)?.is_none() {
+            // The first time counts: a later cosignature of the same size proves less.
+            self.put(key, value.clone());
+        }
+        let key = by_key(row::COSIGNED, log, by);
+        let latest = match self.get(&key)? {
+            None => 0,
+            Some(value) => Columns(&value).u64()?,
+        };
+        if size >= latest {
+            value.splice(0..0, size.to_be_bytes());
+            self.put(key, value);
+        }
+        self.touched.logs.insert(log.clone());
+        Ok(())
+    }
+
+    fn decision(&mut self, decision: &Decision, at: Position) {
+        match decision {
+            Decision::Quarantined { log, index, .. } => {
+                self.put(at_key(row::QUARANTINE, log, *index), at.to_bytes().to_vec());
+            }
+            Decision::Idempotent { principal, key, request, index } => {
+                let mut value = request.0.to_vec();
+                value.extend_from_slice(&index.to_be_bytes());
+                self.put(idempotent_key(principal, key), value);
+            }
+            Decision::RefusedBy { member, index, .. } => {
+                let mut key = prefixed(row::REFUSED_BY, &index.to_be_bytes());
+                key.extend_from_slice(member.as_str().as_bytes());
+                self.put(key, at.to_bytes().to_vec());
+            }
+        }
+    }
+
+    /// Marks the statement file that holds `index` as behind, with the lowest index at fault.
+    fn stale(&mut self, log: &MemberId, index: u64, at: Position) -> Result<(), StoreFault> {
+        self.touched.logs.insert(log.clone());
+        let key = at_key(row::STALE, log, index / 256);
+        let lowest = match self.get(&key)? {
+            None => index,
+            Some(value) => Columns(&value).u64()?.min(index),
+        };
+        let mut value = lowest.to_be_bytes().to_vec();
+        value.extend_from_slice(&at.to_bytes());
+        self.put(key, value);
+        Ok(())
+    }
+
+    /// The size of a log; makes the log known.
+    fn ensure_log(&mut self, log: &MemberId) -> Result<u64, StoreFault> {
+        let size = self.size(log)?;
+        if size.is_none() {
+            self.put_size(log, 0);
+        }
+        Ok(size.unwrap_or(0))
+    }
+
+    /// The number of leaves of a log, if it is known.
+    pub fn size(&self, log: &MemberId) -> Result<Option<u64>, StoreFault> {
+        self.get(&log_key(row::LOG, log))?.map(|value| Columns(&value).u64()).transpose()
+    }
+
+    fn put_size(&mut self, log: &MemberId, size: u64) {
+        self.put(log_key(row::LOG, log), size.to_be_bytes().to_vec());
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
+        match self.rows.get(key) {
+            Some(staged) => Ok(staged.clone()),
+            None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
+        }
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.rows.insert(key, Some(value));
+    }
+
+    fn remove(&mut self, key: Vec<u8>) {
+        self.rows.insert(key, None);
+    }
+
+    /// Keys in `[first, last)` that hold a value.
+    fn keys_between(&self, first: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+        if first >= last {
+            return Ok(Vec::new());
+        }
+        let mut keys = BTreeSet::new();
+        for key in self.db.range(first..last).keys() {
+            keys.insert(key?.to_vec());
+        }
+        for (key, value) in self.rows.range(first.to_vec()..last.to_vec()) {
+            match value {
+                Some(_) => keys.insert(key.clone()),
+                None => keys.remove(key),
+            };
+        }
+        Ok(keys.into_iter().collect())
+    }
+}
+
+/// Size in a checkpoint note: its second line.
+pub(super) fn note_size(note: &str) -> Option<u64> {
+    note.lines().nth(1)?.parse().ok()
+}
+
+/// SHA-256 of the `Sig_structure` of a well-formed statement: `Signature1`, the protected
+/// header, no external data, the payload. The byte strings are taken over as they stand.
+fn content_digest(statement: &[u8]) -> Option<Digest> {
+    let (protected, rest) = byte_string(statement.strip_prefix(&[0xd2, 0x84])?)?;
+    let (payload, _) = byte_string(rest.strip_prefix(&[0xa0])?)?;
+    let mut structure = Vec::with_capacity(statement.len());
+    structure.extend_from_slice(b"\x84\x6aSignature1");
+    structure.extend_from_slice(protected);
+    structure.push(0x40);
+    structure.extend_from_slice(payload);
+    Some(Digest::of(&structure))
+}
+
+/// The encoded byte string at the start, head included, and what follows.
+fn byte_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, len) = match *bytes {
+        [short @ 0x40..=0x57, ..] => (1, usize::from(short - 0x40)),
+        [0x58, len, ..] => (2, usize::from(len)),
+        [0x59, high, low, ..] => (3, usize::from(u16::from_be_bytes([high, low]))),
+        _ => return None,
+    };
+    bytes.split_at_checked(head + len)
+}
+
+/// Most ranges kept of denials that reach beyond the leaves known.
+const MAX_DENIED_AHEAD: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_state_is_read_back() {
+        let own: MemberId = "ID-RCL".parse().unwrap();
+        let mut state = State::new(&own);
+        assert_eq!(State::read(&state.to_value()).unwrap(), state);
+        state.applied = Some((Position::from_bytes(&[0; 16]), Digest([7; 32])));
+        state.cursor = 9;
+        assert_eq!(State::read(&state.to_value()).unwrap(), state);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_rows_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            let _ = State::read(&bytes);
+            let _ = read_place(&bytes);
+            let _ = content_digest(&bytes);
+            let _ = Columns(&bytes).member();
+            let _ = Columns(&bytes).text();
+        }
+    }
+}

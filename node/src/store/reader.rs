@@ -1,0 +1,432 @@
+//! Reading: what the node holds, from the index and, for payloads, from the journal.
+//!
+//! A reader is cheap to clone and sees a commit as a whole once it has been applied. Nothing is
+//! cached here. The methods without a `Result` answer "nothing" when the index fails; the fault
+//! is then remembered, the writer refuses from there on ([`Reader::fault`]), and the next start
+//! rebuilds the index, so that no decision is made durable on the ground of a damaged index.
+//!
+//! This module knows nothing of keys: what is sealed stays sealed.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::merkle::Frontier;
+use sealwire_wire::message::Item;
+use sealwire_wire::seal::AudienceId;
+
+use super::fact::{Decision, Fact};
+use super::index::{
+    Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, prefixed,
+    read_place, row,
+};
+use super::{StoreFault, lock::Lock, tree};
+use crate::journal::{JournalReader, Position};
+
+/// An entry as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Place in the order of arrival of records; 0 for an entry that is not a record.
+    pub cursor: u64,
+    /// When it arrived, milliseconds since 1970.
+    pub received_at: u64,
+    /// The entry, with parts that came later merged in; without a proof.
+    pub item: Item,
+    /// Code and text, if the entry failed the gate.
+    pub quarantined: Option<(String, String)>,
+}
+
+/// A cosignature as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosigned {
+    /// Who cosigned.
+    pub by: MemberId,
+    /// Size of the tree that was cosigned.
+    pub size: u64,
+    /// The cosigner's time, seconds since 1970.
+    pub time: u64,
+    /// The full signature line of the note.
+    pub line: String,
+}
+
+pub(super) struct Inner {
+    pub db: sled::Db,
+    pub journal: JournalReader,
+    pub data: PathBuf,
+    pub fault: OnceLock<String>,
+    /// Held as long as anything may read or write the directory.
+    pub _lock: Lock,
+}
+
+/// Reads what is stored.
+#[derive(Clone)]
+pub struct Reader {
+    pub(super) inner: Arc<Inner>,
+}
+
+impl Reader {
+    /// An entry with everything known of it.
+    pub fn entry(&self, log: &MemberId, index: u64) -> Result<Option<StoredEntry>, StoreFault> {
+        let Some(value) = self.get(&at_key(row::ENTRY, log, index))? else { return Ok(None) };
+        let mut columns = Columns(&value);
+        let (cursor, received_at) = (columns.u64()?, columns.u64()?);
+        let Fact::Entry { mut item, .. } = self.fact(columns.position()?)? else {
+            return Err(self.damaged());
+        };
+        for key in self.inner.db.scan_prefix(at_key(row::LATE, log, index)).keys() {
+            let key = key.map_err(|e| self.note(e.into()))?;
+            let at = key.last_chunk::<16>().ok_or_else(|| self.damaged())?;
+            let Fact::Parts { sealed, .. } = self.fact(Position::from_bytes(at))? else {
+                return Err(self.damaged());
+            };
+            for (class, bytes) in sealed {
+                item.sealed.entry(class).or_insert(bytes);
+            }
+        }
+        let quarantined = match self.get(&at_key(row::QUARANTINE, log, index))? {
+            None => None,
+            Some(at) => match self.fact(Columns(&at).position()?)? {
+                Fact::Decision(Decision::Quarantined { code, text, .. }) => Some((code, text)),
+                _ => return Err(self.damaged()),
+            },
+        };
+        Ok(Some(StoredEntry { cursor, received_at, item, quarantined }))
+    }
+
+    /// Where a record is.
+    pub fn locate(&self, record: &RecordId) -> Option<(MemberId, u64)> {
+        self.place(&prefixed(row::RECORD, record.as_bytes()))
+    }
+
+    /// Where an entry with this content digest is.
+    pub fn known_content(&self, content: &Digest) -> Option<(MemberId, u64)> {
+        self.place(&prefixed(row::CONTENT, &content.0))
+    }
+
+    /// Records that arrived after a cursor: cursor, log, index.
+    pub fn feed(&self, after: u64, limit: usize) -> Vec<(u64, MemberId, u64)> {
+        let first = prefixed(row::FEED, &after.saturating_add(1).to_be_bytes());
+        let last = prefixed(row::FEED, &[0xff; 9]);
+        self.list(self.inner.db.range(first..last), limit, |key, value| {
+            let (log, index) = read_place(value)?;
+            Ok((Columns(key.get(1..).unwrap_or_default()).u64()?, log, index))
+        })
+    }
+
+    /// The last cursor given out.
+    pub fn last_cursor(&self) -> u64 {
+        self.state(|state| state.cursor)
+    }
+
+    /// Entries held, control entries included.
+    pub fn entry_count(&self) -> u64 {
+        self.state(|state| state.entries)
+    }
+
+    /// Logs of which anything is known.
+    pub fn logs(&self) -> Vec<MemberId> {
+        self.list(self.inner.db.scan_prefix([row::LOG]), usize::MAX, |key, _| {
+            Columns(key.get(1..).unwrap_or_default()).member()
+        })
+    }
+
+    /// Number of leaves of a log.
+    pub fn size(&self, log: &MemberId) -> u64 {
+        let size = self.try_size(log);
+        self.or_default(size)
+    }
+
+    /// The tree of a log, ready to take more leaves.
+    pub fn frontier(&self, log: &MemberId) -> Frontier {
+        let peaks = self
+            .try_size(log)
+            .and_then(|size| Ok((size, tree::peaks(&|l, i| self.node(log, l, i), size)?)));
+        let (size, peaks) = self.or_default(peaks);
+        Frontier::from_peaks(size, peaks).unwrap_or_default()
+    }
+
+    /// Root of a log at a size that it has reached.
+    pub fn root(&self, log: &MemberId, size: u64) -> Result<Digest, StoreFault> {
+        self.reached(log, size)?;
+        tree::root(&|l, i| self.node(log, l, i), size)
+    }
+
+    /// The latest signed note of a log, without cosignatures.
+    pub fn checkpoint(&self, log: &MemberId) -> Option<String> {
+        let found = self.head(log);
+        self.or_default(found).map(|(_, note)| note)
+    }
+
+    /// The signed note of a log at exactly this size, if one was stored.
+    pub fn checkpoint_at(&self, log: &MemberId, size: u64) -> Option<String> {
+        let found = self.get(&at_key(row::HEAD_AT, log, size)).and_then(|at| match at {
+            None => Ok(None),
+            Some(at) => match self.fact(Columns(&at).position()?)? {
+                Fact::Checkpoint { note, .. } => Ok(Some(note)),
+                _ => Err(self.damaged()),
+            },
+        });
+        self.or_default(found)
+    }
+
+    /// Statement digest of a leaf.
+    pub fn leaf(&self, log: &MemberId, index: u64) -> Option<Digest> {
+        let found = self
+            .get(&at_key(row::LEAF, log, index))
+            .and_then(|value| value.map(|value| Ok(Digest(Columns(&value).take()?))).transpose());
+        self.or_default(found)
+    }
+
+    /// Statement digests of the leaves from `from` on.
+    pub fn leaves(&self, log: &MemberId, from: u64, limit: usize) -> Vec<Digest> {
+        let range = at_key(row::LEAF, log, from)..=at_key(row::LEAF, log, u64::MAX);
+        self.list(self.inner.db.range(range), limit, |_, value| Ok(Digest(Columns(value).take()?)))
+    }
+
+    /// Indexes below the mirrored size with neither an entry nor a denial that covers them.
+    pub fn missing(&self, log: &MemberId, limit: usize) -> Vec<u64> {
+        let rows = self.inner.db.scan_prefix(log_key(row::MISSING, log));
+        self.list(rows, limit, |key, _| index_of(key))
+    }
+
+    /// The latest cosignature of each member that cosigned a log.
+    pub fn cosignatures(&self, log: &MemberId) -> Vec<Cosigned> {
+        let prefix = log_key(row::COSIGNED, log);
+        self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |_, value| {
+            self.cosigned(Columns(value.get(16..).unwrap_or_default()).position()?)
+        })
+    }
+
+    /// The cosignatures over the checkpoint of exactly this size.
+    pub fn cosignatures_at(&self, log: &MemberId, size: u64) -> Vec<Cosigned> {
+        let prefix = log_key(row::COSIGNED, log);
+        let found = self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |key, _| {
+            let by = Columns(key.get(prefix.len()..).unwrap_or_default()).member()?;
+            let mut key = by_key(row::COSIGNED_AT, log, &by);
+            key.extend_from_slice(&size.to_be_bytes());
+            let Some(value) = self.get(&key)? else { return Ok(None) };
+            self.cosigned(Columns(value.get(8..).unwrap_or_default()).position()?).map(Some)
+        });
+        found.into_iter().flatten().collect()
+    }
+
+    /// Size and time of the first cosignature by `by` that covers `index` of `log`.
+    pub fn cosigned_at(&self, log: &MemberId, by: &MemberId, index: u64) -> Option<(u64, u64)> {
+        let key = |size: u64| {
+            let mut key = by_key(row::COSIGNED_AT, log, by);
+            key.extend_from_slice(&size.to_be_bytes());
+            key
+        };
+        let rows = self.inner.db.range(key(index.saturating_add(1))..=key(u64::MAX));
+        let found = self.list(rows, 1, |key, value| Ok((index_of(key)?, Columns(value).u64()?)));
+        found.into_iter().next()
+    }
+
+    /// An audience secret under the local data key, and who made it.
+    pub fn secret(&self, audience: &AudienceId) -> Option<(MemberId, Vec<u8>)> {
+        let found = self
+            .get(&prefixed(row::SECRET, audience))
+            .and_then(|at| at.map(|at| self.secret_fact(Columns(&at).position()?)).transpose());
+        self.or_default(found).map(|(_, originator, sealed)| (originator, sealed))
+    }
+
+    /// All audience secrets.
+    pub fn secrets(&self) -> Vec<(AudienceId, MemberId, Vec<u8>)> {
+        self.list(self.inner.db.scan_prefix([row::SECRET]), usize::MAX, |_, at| {
+            self.secret_fact(Columns(at).position()?)
+        })
+    }
+
+    /// What became of an idempotent request: digest of the request, index of the entry.
+    pub fn idempotent(&self, principal: &str, key: &str) -> Option<(Digest, u64)> {
+        let found = self.get(&idempotent_key(principal, key)).and_then(|value| {
+            value
+                .map(|value| {
+                    let mut columns = Columns(&value);
+                    Ok((Digest(columns.take()?), columns.u64()?))
+                })
+                .transpose()
+        });
+        self.or_default(found)
+    }
+
+    /// Who quarantined an entry of the own log, with code and text.
+    pub fn refused_by(&self, index: u64) -> Vec<(MemberId, String, String)> {
+        let prefix = prefixed(row::REFUSED_BY, &index.to_be_bytes());
+        self.list(self.inner.db.scan_prefix(prefix), usize::MAX, |_, at| {
+            match self.fact(Columns(at).position()?)? {
+                Fact::Decision(Decision::RefusedBy { member, code, text, .. }) => {
+                    Ok((member, code, text))
+                }
+                _ => Err(self.damaged()),
+            }
+        })
+    }
+
+    /// Adopted register versions as received, in the order of their adoption.
+    pub fn register_versions(&self) -> Vec<Vec<u8>> {
+        self.list(self.inner.db.scan_prefix([row::REGISTER]), usize::MAX, |_, at| {
+            match self.fact(Columns(at).position()?)? {
+                Fact::Register { bytes } => Ok(bytes),
+                _ => Err(self.damaged()),
+            }
+        })
+    }
+
+    /// Entries of a kind that is not a record (`key`, `audience`, `register`), in order of arrival.
+    pub fn control_entries(&self, kind: &str) -> Vec<(MemberId, u64)> {
+        let rows = self.inner.db.scan_prefix(control_key(kind));
+        self.list(rows, usize::MAX, |_, value| read_place(value))
+    }
+
+    /// Inclusion proof of a leaf in the tree of `size` leaves, leaf to root.
+    pub fn inclusion_proof(
+        &self,
+        log: &MemberId,
+        index: u64,
+        size: u64,
+    ) -> Result<Vec<Digest>, StoreFault> {
+        self.reached(log, size)?;
+        if index >= size {
+            return Err(StoreFault::NotReached { log: log.clone(), asked: index, size });
+        }
+        tree::inclusion(&|l, i| self.node(log, l, i), index, size)
+    }
+
+    /// Consistency proof from the tree of `old` leaves to the tree of `size` leaves.
+    pub fn consistency_proof(
+        &self,
+        log: &MemberId,
+        old: u64,
+        size: u64,
+    ) -> Result<Vec<Digest>, StoreFault> {
+        self.reached(log, size)?;
+        if old > size {
+            return Err(StoreFault::NotReached { log: log.clone(), asked: old, size });
+        }
+        tree::consistency(&|l, i| self.node(log, l, i), old, size)
+    }
+
+    /// What went wrong with the index since it was opened. From then on nothing is committed.
+    pub fn fault(&self) -> Option<&str> {
+        self.inner.fault.get().map(String::as_str)
+    }
+
+    /// Size and text of the latest checkpoint.
+    pub(super) fn head(&self, log: &MemberId) -> Result<Option<(u64, String)>, StoreFault> {
+        let Some(value) = self.get(&log_key(row::HEAD, log))? else { return Ok(None) };
+        let mut columns = Columns(&value);
+        let size = columns.u64()?;
+        Ok(Some((size, columns.text()?.to_owned())))
+    }
+
+    pub(super) fn try_size(&self, log: &MemberId) -> Result<u64, StoreFault> {
+        match self.get(&log_key(row::LOG, log))? {
+            None => Ok(0),
+            Some(value) => Columns(&value).u64(),
+        }
+    }
+
+    /// Hash of a complete subtree.
+    pub(super) fn node(&self, log: &MemberId, level: u8, index: u64) -> Result<Digest, StoreFault> {
+        let key = match level {
+            0 => at_key(row::LEAF, log, index),
+            _ => node_key(log, level, index),
+        };
+        let value = self.get(&key)?.ok_or_else(|| self.damaged())?;
+        let digest = Digest(Columns(&value).take()?);
+        Ok(if level == 0 { tree::leaf_hash(&digest) } else { digest })
+    }
+
+    /// The indexes of the entries held in `[from, to)`, at most `limit`.
+    pub(super) fn held(
+        &self,
+        log: &MemberId,
+        from: u64,
+        to: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreFault> {
+        let range = at_key(row::ENTRY, log, from)..at_key(row::ENTRY, log, to);
+        let keys = self.inner.db.range(range).keys().take(limit);
+        keys.map(|key| index_of(&key.map_err(|e| self.note(e.into()))?)).collect()
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreFault> {
+        self.inner.db.get(key).map_err(|e| self.note(e.into()))
+    }
+
+    /// Remembers a fault, so that nothing more is committed and the next start rebuilds.
+    pub(super) fn note(&self, fault: StoreFault) -> StoreFault {
+        if fault.is_damage() && self.inner.fault.set(fault.to_string()).is_ok() {
+            tracing::error!(cause = %fault, "index damaged; it is rebuilt at the next start");
+            super::mark_suspect(&self.inner.data);
+        }
+        fault
+    }
+
+    fn damaged(&self) -> StoreFault {
+        self.note(StoreFault::Row)
+    }
+
+    fn fact(&self, at: Position) -> Result<Fact, StoreFault> {
+        let frame = self.inner.journal.read(at).map_err(|e| self.note(StoreFault::from(e)))?;
+        Ok(Fact::from_frame(&frame)?)
+    }
+
+    fn cosigned(&self, at: Position) -> Result<Cosigned, StoreFault> {
+        match self.fact(at)? {
+            Fact::Cosignature { by, size, time, line, .. } => Ok(Cosigned { by, size, time, line }),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    fn secret_fact(&self, at: Position) -> Result<(AudienceId, MemberId, Vec<u8>), StoreFault> {
+        match self.fact(at)? {
+            Fact::Secret { audience, originator, sealed } => Ok((audience, originator, sealed)),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    fn reached(&self, log: &MemberId, asked: u64) -> Result<(), StoreFault> {
+        let size = self.try_size(log)?;
+        if asked <= size {
+            Ok(())
+        } else {
+            Err(StoreFault::NotReached { log: log.clone(), asked, size })
+        }
+    }
+
+    fn place(&self, key: &[u8]) -> Option<(MemberId, u64)> {
+        let found = self.get(key).and_then(|value| value.map(|v| read_place(&v)).transpose());
+        self.or_default(found)
+    }
+
+    fn state<T: Default>(&self, pick: impl FnOnce(State) -> T) -> T {
+        let found = self
+            .get(&[row::STATE])
+            .and_then(|value| value.map(|value| State::read(&value)).transpose());
+        self.or_default(found).map(pick).unwrap_or_default()
+    }
+
+    fn list<T>(
+        &self,
+        rows: sled::Iter,
+        limit: usize,
+        read: impl Fn(&[u8], &[u8]) -> Result<T, StoreFault>,
+    ) -> Vec<T> {
+        let listed = rows
+            .take(limit)
+            .map(|pair| pair.map_err(StoreFault::from).and_then(|(k, v)| read(&k, &v)))
+            .collect();
+        self.or_default(listed)
+    }
+
+    fn or_default<T: Default>(&self, found: Result<T, StoreFault>) -> T {
+        found.map_err(|fault| self.note(fault)).unwrap_or_default()
+    }
+}
+
+/// The index at the end of a key.
+fn index_of(key: &[u8]) -> Result<u64, StoreFault> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(StoreFault::Row)
+}
