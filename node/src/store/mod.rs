@@ -13,14 +13,17 @@
 //! The store knows nothing of signatures, schemas or peers: what it is told has been verified.
 
 pub mod fact;
+mod files;
 pub mod format;
 mod index;
 mod lock;
 mod logs;
 mod reader;
+mod rows;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,11 +34,12 @@ use std::sync::{Arc, OnceLock};
 use sealwire_wire::id::{Digest, MemberId};
 
 pub use self::fact::{Decision, Fact, FactError};
-use self::index::{Stage, State, note_size, row};
-pub use self::logs::Discloser;
+pub use self::files::Discloser;
+use self::index::{Stage, note_size};
 use self::logs::LogFiles;
 use self::reader::Inner;
 pub use self::reader::{Cosigned, Reader, StoredEntry};
+use self::rows::{State, row};
 use crate::journal::{AppendError, Frame, Journal, JournalFault, JournalReader, Position};
 
 /// Memory that sled may use for pages, in bytes.

@@ -11,16 +11,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use sealwire_wire::id::{Digest, MemberId, RecordId};
-use sealwire_wire::merkle::Frontier;
+use sealwire_wire::merkle::{self, Frontier, Subtrees};
 use sealwire_wire::message::Item;
 use sealwire_wire::seal::AudienceId;
+use sealwire_wire::statement::leaf_data;
 
+use super::StoreFault;
 use super::fact::{Decision, Fact};
-use super::index::{
+use super::lock::Lock;
+use super::rows::{
     Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, prefixed,
     read_place, row,
 };
-use super::{StoreFault, lock::Lock, tree};
 use crate::journal::{JournalReader, Position};
 
 /// An entry as stored.
@@ -138,17 +140,14 @@ impl Reader {
 
     /// The tree of a log, ready to take more leaves.
     pub fn frontier(&self, log: &MemberId) -> Frontier {
-        let peaks = self
-            .try_size(log)
-            .and_then(|size| Ok((size, tree::peaks(&|l, i| self.node(log, l, i), size)?)));
-        let (size, peaks) = self.or_default(peaks);
-        Frontier::from_peaks(size, peaks).unwrap_or_default()
+        let found = self.try_size(log).and_then(|size| merkle::frontier_at(&self.tree(log), size));
+        self.or_default(found)
     }
 
     /// Root of a log at a size that it has reached.
     pub fn root(&self, log: &MemberId, size: u64) -> Result<Digest, StoreFault> {
         self.reached(log, size)?;
-        tree::root(&|l, i| self.node(log, l, i), size)
+        merkle::root_at(&self.tree(log), size)
     }
 
     /// The latest signed note of a log, without cosignatures.
@@ -290,7 +289,7 @@ impl Reader {
         if index >= size {
             return Err(StoreFault::NotReached { log: log.clone(), asked: index, size });
         }
-        tree::inclusion(&|l, i| self.node(log, l, i), index, size)
+        merkle::inclusion_proof(&self.tree(log), index, size)
     }
 
     /// Consistency proof from the tree of `old` leaves to the tree of `size` leaves.
@@ -304,7 +303,7 @@ impl Reader {
         if old > size {
             return Err(StoreFault::NotReached { log: log.clone(), asked: old, size });
         }
-        tree::consistency(&|l, i| self.node(log, l, i), old, size)
+        merkle::consistency_proof(&self.tree(log), old, size)
     }
 
     /// What went wrong with the index since it was opened. From then on nothing is committed.
@@ -335,7 +334,7 @@ impl Reader {
         };
         let value = self.get(&key)?.ok_or_else(|| self.damaged())?;
         let digest = Digest(Columns(&value).take()?);
-        Ok(if level == 0 { tree::leaf_hash(&digest) } else { digest })
+        Ok(if level == 0 { merkle::leaf_hash(&leaf_data(&digest)) } else { digest })
     }
 
     /// The indexes of the entries held in `[from, to)`, at most `limit`.
@@ -362,6 +361,10 @@ impl Reader {
             super::mark_suspect(&self.inner.data);
         }
         fault
+    }
+
+    fn tree<'a>(&'a self, log: &'a MemberId) -> Tree<'a> {
+        Tree { reader: self, log }
     }
 
     fn damaged(&self) -> StoreFault {
@@ -423,6 +426,20 @@ impl Reader {
 
     fn or_default<T: Default>(&self, found: Result<T, StoreFault>) -> T {
         found.map_err(|fault| self.note(fault)).unwrap_or_default()
+    }
+}
+
+/// The subtrees of one log.
+struct Tree<'a> {
+    reader: &'a Reader,
+    log: &'a MemberId,
+}
+
+impl Subtrees for Tree<'_> {
+    type Error = StoreFault;
+
+    fn subtree(&self, level: u8, index: u64) -> Result<Digest, StoreFault> {
+        self.reader.node(self.log, level, index)
     }
 }
 
