@@ -11,7 +11,11 @@ use crate::refusal::Refusal;
 
 /// What a caller is told that was refused.
 #[derive(Debug, Clone, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Document>);
+
+#[derive(Debug, Clone, Serialize)]
+struct Document {
     #[serde(rename = "type")]
     kind: String,
     title: String,
@@ -32,7 +36,7 @@ impl Problem {
         detail: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Document {
             kind: format!("urn:sealwire:problem:{code}"),
             title: code.replace('-', " "),
             status: status.as_u16(),
@@ -41,7 +45,7 @@ impl Problem {
             hint: hint.into(),
             findings: Vec::new(),
             authenticate: None,
-        }
+        }))
     }
 
     /// A request that cannot be understood.
@@ -55,7 +59,7 @@ impl Problem {
         let hint = "send `Authorization: Bearer swt_…`; `sealwire token new` makes a token";
         let realm = "Bearer realm=\"sealwire\"";
         let problem = Self::new(StatusCode::UNAUTHORIZED, "token-missing", detail, hint);
-        Self { authenticate: Some(realm), ..problem }
+        problem.with_authenticate(realm)
     }
 
     /// A token came along that belongs to nobody.
@@ -64,7 +68,7 @@ impl Problem {
         let hint = "see `sealwire token list`; a revoked token stays unknown";
         let realm = "Bearer realm=\"sealwire\", error=\"invalid_token\"";
         let problem = Self::new(StatusCode::UNAUTHORIZED, "token-unknown", detail, hint);
-        Self { authenticate: Some(realm), ..problem }
+        problem.with_authenticate(realm)
     }
 
     /// The principal may not do this.
@@ -100,8 +104,14 @@ impl Problem {
     }
 
     /// The same with findings in the body that was sent.
-    pub fn with_findings(self, findings: Vec<Finding>) -> Self {
-        Self { findings, ..self }
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.0.findings = findings;
+        self
+    }
+
+    fn with_authenticate(mut self, realm: &'static str) -> Self {
+        self.0.authenticate = Some(realm);
+        self
     }
 }
 
@@ -118,9 +128,10 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let authenticate = self.authenticate;
-        let mut response = (status, Json(self)).into_response();
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let authenticate = self.0.authenticate;
+        let mut response = (status, Json(self.0)).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);

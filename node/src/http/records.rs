@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
-use crate::node::{Delivery, NodeHandle, RecordView, Submission};
+use crate::feed::{Delivery, RecordView};
+use crate::node::{NodeHandle, Submission};
 use crate::refusal::Refusal;
 
 /// Field classes that the whole community may read; reading any other is logged.
@@ -163,7 +164,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     let text = value.to_str().unwrap_or_default();
     let good = values.next().is_none()
         && (1..=MAX_IDEMPOTENCY_KEY_LEN).contains(&text.len())
-        && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        && text.bytes().all(|b| b.is_ascii_graphic());
     if good {
         return Ok(Some(text.to_owned()));
     }

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::auth::Caller;
 use super::records::{ask, bad_query, log_reads};
 use super::{App, Closing, KEEP_ALIVE, MAX_STREAMS, Problem};
-use crate::node::RecordView;
+use crate::feed::RecordView;
 use crate::principals::Right;
 
 /// Records read at once for one stream.

@@ -1,0 +1,136 @@
+//! The command line: definitions, exit codes, dispatch.
+//!
+//! Data goes to standard output, everything else to standard error; `--json` turns data into JSON.
+//! Every command ends with one of these codes:
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; the answer is yes |
+//! | 1 | refused, or the answer is no: invalid record, refuted audit, unknown id |
+//! | 2 | cannot decide: wrong usage, or something that is needed is missing |
+//! | 3 | a fault: disk, network, or the node itself |
+//!
+//! This module knows nothing of the demonstration, which drives these commands from above.
+
+mod backup;
+pub mod client;
+mod init;
+mod inspect;
+pub mod output;
+mod publish;
+mod read;
+mod register;
+mod run;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use client::Connection;
+use output::{Exit, Failure, Output};
+
+/// Exit codes, as `--help` states them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; the answer is yes
+  1  refused, or the answer is no
+  2  cannot decide: wrong usage, or something that is needed is missing
+  3  a fault: disk, network, or the node itself";
+
+/// Exchange of laboratory alerts and seizure notices between customs administrations, without a
+/// hub.
+#[derive(Debug, Parser)]
+#[command(name = "sealwire", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run three nodes on this machine with temporary data and exchange two records between them.
+    Demo(DemoArgs),
+    /// Make a member's directory: keys, data, a commented configuration, and its introduction.
+    Init(init::InitArgs),
+    /// Run the node in the foreground until interrupted.
+    Run(run::RunArgs),
+    /// Publish a record through the node.
+    Publish(publish::PublishArgs),
+    /// Check a record against the standard, without a node.
+    Validate(publish::ValidateArgs),
+    /// Print records as they arrived; with --follow also those to come.
+    Tail(read::TailArgs),
+    /// Print one record, or what proves it.
+    Show(read::ShowArgs),
+    /// Print the state of the node, its log and its peers.
+    Status(Connection),
+    /// Say what of an entry file opens with this member's keys.
+    Unseal(inspect::UnsealArgs),
+    /// Check a log without the node.
+    #[command(subcommand)]
+    Audit(inspect::AuditCommand),
+    /// Make, change, sign and read the federation's register.
+    #[command(subcommand)]
+    Register(register::RegisterCommand),
+    /// Make, list and revoke the tokens of the HTTP interface.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Copy the data of a node, which may be running.
+    Backup(backup::BackupArgs),
+    /// Put a backup into the place of lost data.
+    Restore(backup::RestoreArgs),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DemoArgs {
+    /// End by itself, with exit code 0 only if everything happened.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// The demonstration, which stands above the command line: whether everything happened.
+pub type Demo = fn(DemoArgs, Output) -> anyhow::Result<bool>;
+
+/// Parses the command line and does what it says.
+pub fn main(demo: Demo) -> ExitCode {
+    let Cli { json, command } = Cli::parse();
+    let output = Output::new(json);
+    match execute(command, output, demo) {
+        Ok(exit) => exit.into(),
+        Err(failure) => output.fail(failure).into(),
+    }
+}
+
+fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(args) => match demo(args, output) {
+            Ok(true) => Ok(Exit::Done),
+            Ok(false) => Ok(Exit::Refused),
+            Err(cause) => Err(Failure::Fault(cause)),
+        },
+        Command::Init(args) => init::run(&args, output),
+        Command::Run(args) => run::run(&args),
+        Command::Publish(args) => publish::publish(&args, output),
+        Command::Validate(args) => publish::validate(&args, output),
+        Command::Tail(args) => read::tail(&args, output),
+        Command::Show(args) => read::show(&args, output),
+        Command::Status(connection) => read::status(&connection, output),
+        Command::Unseal(args) => inspect::unseal(&args, output),
+        Command::Audit(command) => inspect::audit(&command, output),
+        Command::Register(command) => {
+            register::run(command, output.json()).map(|()| Exit::Done).map_err(Failure::refused)
+        }
+        Command::Token(command) => token::run(&command, output),
+        Command::Backup(args) => backup::backup(&args, output),
+        Command::Restore(args) => backup::restore(&args, output),
+    }
+}

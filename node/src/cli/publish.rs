@@ -1,0 +1,218 @@
+//! `publish` and `validate`: a record from a file or standard input.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use sealwire_schemas::{Finding, Standard};
+use sealwire_wire::id::MemberId;
+use serde_json::{Map, Value, json};
+
+use super::client::{Client, Connection};
+use super::output::{Exit, Failure, Output, finding_text};
+
+/// Largest record read, in bytes: the node's own limit for a body.
+const MAX_RECORD_BYTES: u64 = 1024 * 1024;
+/// How often a publish is sent again when the node does not answer.
+const REPEATS: u32 = 2;
+/// Pause before it is sent again.
+const REPEAT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Arguments of `publish`.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// The record, a JSON file; - is standard input.
+    #[arg(value_name = "FILE")]
+    pub record: PathBuf,
+    /// The community to publish in.
+    #[arg(long, value_name = "ID")]
+    pub community: String,
+    /// Members, separated by commas. With --class NAME they get those classes; without, the whole
+    /// entry is addressed to them and to nobody else.
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub to: Vec<MemberId>,
+    /// A field class for the members of --to, or for other members with NAME=A,B. Repeatable.
+    /// Classes that are not named go to whom the community's agreement says.
+    #[arg(long = "class", value_name = "NAME[=A,B]", value_parser = class_audience)]
+    pub classes: Vec<ClassAudience>,
+    /// Repeating with the same key publishes once; a random one if not given.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// The node.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// The record, a JSON file; - is standard input.
+    #[arg(value_name = "FILE")]
+    pub record: PathBuf,
+}
+
+/// A class, with its members or with those of `--to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassAudience {
+    /// The class.
+    pub class: String,
+    /// Its members; absent means those of `--to`.
+    pub members: Option<Vec<MemberId>>,
+}
+
+fn class_audience(text: &str) -> Result<ClassAudience, String> {
+    let (class, members) = match text.split_once('=') {
+        None => (text, None),
+        Some((class, members)) => {
+            let members = members.split(',').map(|m| m.parse().map_err(|e| format!("{e}")));
+            (class, Some(members.collect::<Result<Vec<MemberId>, String>>()?))
+        }
+    };
+    if class.is_empty() {
+        return Err("a field class is missing, such as operational".to_owned());
+    }
+    Ok(ClassAudience { class: class.to_owned(), members })
+}
+
+/// Publishes a record through the node.
+pub fn publish(args: &PublishArgs, output: Output) -> Result<Exit, Failure> {
+    let record = parse(&read(&args.record)?)?;
+    let body = submission(args, record)?;
+    let client = args.connection.open()?;
+    let key = args.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let published = send(&client, &key, body.to_string().as_bytes())?;
+    for warning in published.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        output.note(format!("warning:\n{}", finding_text(warning)));
+    }
+    output.say(&published, text(&published))?;
+    Ok(Exit::Done)
+}
+
+/// Checks a record against the standard.
+pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
+    let bytes = read(&args.record)?;
+    let findings: Vec<Finding> = match sealwire_schemas::parse_json(&bytes) {
+        Ok(record) => match Standard::v1().check(&record) {
+            Ok(_) => Vec::new(),
+            Err(findings) => findings,
+        },
+        Err(finding) => vec![finding],
+    };
+    let valid = findings.is_empty();
+    let mut text =
+        if valid { "valid".to_owned() } else { format!("{} finding(s)", findings.len()) };
+    for finding in &findings {
+        let finding = serde_json::to_value(finding).map_err(Failure::fault)?;
+        text.push('\n');
+        text.push_str(&finding_text(&finding));
+    }
+    output.say(&json!({"valid": valid, "findings": findings}), text)?;
+    Ok(if valid { Exit::Done } else { Exit::Refused })
+}
+
+/// The body of `POST /v1/records`.
+pub(super) fn submission(args: &PublishArgs, record: Value) -> Result<Value, Failure> {
+    let mut audiences: BTreeMap<&str, Vec<&MemberId>> = BTreeMap::new();
+    let mut to_has_classes = false;
+    for ClassAudience { class, members } in &args.classes {
+        let members = match members {
+            Some(members) => members,
+            None if args.to.is_empty() => {
+                return Err(Failure::usage(format!(
+                    "cannot tell who gets class {class}: no member is named\n\
+                     hint: --to SG --class {class}, or --class {class}=SG"
+                )));
+            }
+            None => {
+                to_has_classes = true;
+                &args.to
+            }
+        };
+        audiences.entry(class).or_default().extend(members);
+    }
+    let mut body = Map::new();
+    body.insert("community".to_owned(), json!(args.community));
+    body.insert("record".to_owned(), record);
+    if !args.to.is_empty() && !to_has_classes {
+        body.insert("to".to_owned(), json!(args.to));
+    }
+    if !audiences.is_empty() {
+        body.insert("audiences".to_owned(), json!(audiences));
+    }
+    Ok(Value::Object(body))
+}
+
+/// Sends it, and sends it again under the same key when no answer came.
+fn send(client: &Client, key: &str, body: &[u8]) -> Result<Value, Failure> {
+    let mut repeats = 0;
+    loop {
+        match client.post("/v1/records", Some(key), body) {
+            Err(Failure::Fault(_)) if repeats < REPEATS => {
+                repeats += 1;
+                std::thread::sleep(REPEAT_PAUSE);
+            }
+            other => return other?.accepted()?.json(),
+        }
+    }
+}
+
+fn text(published: &Value) -> String {
+    let show = |key: &str| match published.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "?".to_owned(),
+    };
+    let verb = if published.get("repeated") == Some(&Value::Bool(true)) {
+        "was published before"
+    } else {
+        "published"
+    };
+    let mut lines = format!(
+        "{verb} {}\n  log {} index {} of {}",
+        show("id"),
+        show("log"),
+        show("index"),
+        show("size")
+    );
+    let classes = published.get("classes").and_then(Value::as_object).into_iter().flatten();
+    for (class, members) in classes {
+        let members: Vec<&str> =
+            members.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let members = if members.is_empty() { "nobody".to_owned() } else { members.join(", ") };
+        lines.push_str(&format!("\n  {class} to {members}"));
+    }
+    lines
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Failure> {
+    sealwire_schemas::parse_json(bytes).map_err(|finding| {
+        let text = match serde_json::to_value(&finding) {
+            Ok(finding) => finding_text(&finding),
+            Err(_) => finding.message.clone(),
+        };
+        Failure::Refused(format!("cannot read the record as JSON\n{text}"))
+    })
+}
+
+fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let limit = MAX_RECORD_BYTES + 1;
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|f| f.take(limit).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("cannot read record {}", file.display()))
+        .map_err(|cause| Failure::usage(format!("{cause:#}\nhint: give a JSON file, or -")))?;
+    if bytes.len() as u64 > MAX_RECORD_BYTES {
+        return Err(Failure::Refused(format!(
+            "cannot read record {}: it is larger than {MAX_RECORD_BYTES} bytes\n\
+             hint: name large attachments in the record instead of including them",
+            file.display()
+        )));
+    }
+    Ok(bytes)
+}
