@@ -6,6 +6,8 @@ use std::fs;
 use super::segment::Identity;
 use super::*;
 
+mod crash;
+
 const SMALL: Options = Options { segment: 600, ahead: 128 };
 
 fn frame(kind: u8, length: usize) -> Frame {
