@@ -158,6 +158,11 @@ impl Announcement {
         Self::from_value(cbor::decode_plain(ANNOUNCEMENT, bytes, MAX_GOSSIP_BYTES)?)
     }
 
+    /// Reads an entry file: an announcement that need not fit a gossip message.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, CborError> {
+        Self::from_value(cbor::decode_plain("entry file", bytes, MAX_RESPONSE_BYTES)?)
+    }
+
     fn to_value(&self) -> Value {
         Value::Array(vec![
             Value::from(self.log.as_str()),
