@@ -50,6 +50,15 @@ impl Failure {
         Self::Usage(cause.to_string())
     }
 
+    /// The same as an error with its whole text.
+    pub fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Refused(text) | Self::Usage(text) => anyhow::Error::msg(text),
+            Self::Problem(problem) => anyhow::Error::msg(problem_text(&problem)),
+            Self::Fault(cause) => cause,
+        }
+    }
+
     /// We are at fault.
     pub fn fault(cause: impl Into<anyhow::Error>) -> Self {
         Self::Fault(cause.into())
