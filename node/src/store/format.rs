@@ -1,13 +1,15 @@
 //! Format markers: the file `format` in `data/` and in `keys/`.
 //!
 //! The marker is one line, a name and a version. A newer version is refused; an older one is
-//! migrated, after a checked copy, by the steps listed in [`Format::migrations`]; a directory
-//! with content but no marker is refused, because nothing is known of it.
+//! migrated by the steps listed in [`Format::migrations`], after a copy of the directory has been
+//! made and compared; a directory with content but no marker is refused, because nothing is known
+//! of it.
 //!
 //! This module knows nothing of what the directories hold.
 
+use std::cmp::Ordering;
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// What a directory may hold, and how older versions become the present one.
@@ -17,8 +19,7 @@ pub struct Format {
     pub name: &'static str,
     /// The version that this program reads and writes.
     pub version: u64,
-    /// Steps from older versions, each from one version to the next. Each works on a copy that
-    /// has been compared with the original, and puts the copy in its place at the end.
+    /// Steps from older versions, each from one version to the next.
     pub migrations: &'static [Migration],
 }
 
@@ -27,7 +28,7 @@ pub struct Format {
 pub struct Migration {
     /// The version that it reads.
     pub from: u64,
-    /// Rewrites the directory, which is a checked copy.
+    /// Rewrites the content of the directory; the marker is written afterwards.
     pub run: fn(&Path) -> std::io::Result<()>,
 }
 
@@ -122,7 +123,8 @@ impl Format {
         sync_dir(dir).map_err(io)
     }
 
-    /// Checks the marker of an existing directory.
+    /// Checks the marker of an existing directory, and migrates an older version. The state
+    /// before is kept beside it as `<directory>.before-<version>`.
     pub fn check(&self, dir: &Path) -> Result<(), FormatError> {
         let path = dir.join("format");
         let marker = match fs::read_to_string(&path) {
@@ -143,19 +145,81 @@ impl Format {
             expected: self.name,
         })?;
         let (path, known) = (dir.to_owned(), self.version);
-        if found > known {
-            return Err(FormatError::Newer { path, found, known });
+        match found.cmp(&known) {
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(FormatError::Newer { path, found, known }),
+            Ordering::Less => self.migrate(dir, found),
         }
-        if found == known {
-            return Ok(());
+    }
+
+    fn migrate(&self, dir: &Path, found: u64) -> Result<(), FormatError> {
+        let known = self.version;
+        let step = |from| self.migrations.iter().find(|m| m.from == from);
+        let steps: Option<Vec<&Migration>> = (found..known).map(step).collect();
+        let steps =
+            steps.ok_or_else(|| FormatError::TooOld { path: dir.to_owned(), found, known })?;
+        let io = |source| FormatError::Io { path: dir.to_owned(), source };
+        let mut before = dir.as_os_str().to_owned();
+        before.push(format!(".before-{found}"));
+        let before = PathBuf::from(before);
+        // What an interrupted attempt left is not whole: the marker is copied last.
+        if before.exists() && !before.join("format").exists() {
+            fs::remove_dir_all(&before).map_err(io)?;
         }
-        // The first migration brings the copying with it; until there is one, every older
-        // version is without a way to the present.
-        Err(FormatError::TooOld { path, found, known })
+        if !before.exists() {
+            checked_copy(dir, &before).map_err(io)?;
+            checked_file(&dir.join("format"), &before.join("format")).map_err(io)?;
+        }
+        for step in steps {
+            tracing::info!(dir = %dir.display(), from = step.from, "migrating");
+            (step.run)(dir).map_err(io)?;
+            let new = dir.join("format.new");
+            let _absent = fs::remove_file(&new);
+            let marker = format!("{} {}\n", self.name, step.from + 1);
+            private_file(&new, marker.as_bytes()).map_err(io)?;
+            fs::rename(&new, dir.join("format")).map_err(io)?;
+            sync_dir(dir).map_err(io)?;
+        }
+        Ok(())
     }
 
     fn parse(&self, marker: &str) -> Option<u64> {
         marker.strip_prefix(self.name)?.strip_prefix(' ')?.strip_suffix('\n')?.parse().ok()
+    }
+}
+
+/// Copies everything in a directory but its marker, and compares what was written.
+fn checked_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    private_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            checked_copy(&entry.path(), &target)?;
+        } else if entry.file_name() != "format" {
+            checked_file(&entry.path(), &target)?;
+        }
+    }
+    sync_dir(to)
+}
+
+fn checked_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::copy(from, to)?;
+    fs::File::open(to)?.sync_all()?;
+    let (mut one, mut other) = (fs::File::open(from)?, fs::File::open(to)?);
+    let (mut ours, mut theirs) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        let count = one.read(&mut ours)?;
+        let (Some(ours), Some(theirs)) = (ours.get(..count), theirs.get_mut(..count)) else {
+            return Err(ErrorKind::InvalidData.into());
+        };
+        other.read_exact(theirs)?;
+        if ours != theirs {
+            return Err(std::io::Error::new(ErrorKind::InvalidData, "the copy differs"));
+        }
+        if count == 0 {
+            return Ok(());
+        }
     }
 }
 
@@ -205,6 +269,30 @@ mod tests {
         assert!(refused.to_string().contains("hint: run the newer version"), "{refused}");
         fs::write(data.join("format"), "sealwire-data 0\n").unwrap();
         assert!(matches!(DATA.check(&data), Err(FormatError::TooOld { found: 0, .. })));
+    }
+
+    #[test]
+    fn an_older_version_is_migrated_after_a_checked_copy() {
+        const NEXT: Format = Format {
+            name: "sealwire-data",
+            version: 2,
+            migrations: &[Migration {
+                from: 1,
+                run: |dir| fs::rename(dir.join("journal/a"), dir.join("journal/b")),
+            }],
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        DATA.create(&data).unwrap();
+        fs::create_dir(data.join("journal")).unwrap();
+        fs::write(data.join("journal/a"), vec![7; 200_000]).unwrap();
+        NEXT.check(&data).unwrap();
+        assert_eq!(fs::read(data.join("journal/b")).unwrap(), vec![7; 200_000]);
+        let before = dir.path().join("data.before-1");
+        assert_eq!(fs::read(before.join("journal/a")).unwrap(), vec![7; 200_000]);
+        DATA.check(&before).unwrap();
+        assert!(matches!(DATA.check(&data), Err(FormatError::Newer { found: 2, .. })));
+        NEXT.check(&data).unwrap();
     }
 
     #[test]

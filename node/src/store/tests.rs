@@ -173,7 +173,7 @@ fn a_corrupted_index_is_rebuilt() {
 fn an_index_found_damaged_in_use_stops_commits_and_is_rebuilt() {
     let mut world = full_world();
     let expected = world.answers();
-    let key = rows::at_key(rows::row::LEAF, &id("ID"), 3);
+    let key = rows::at_key(row::LEAF, &id("ID"), 3);
     world.reader().inner.db.insert(key, b"short".as_slice()).unwrap();
     assert_eq!(world.reader().leaf(&id("ID"), 3), None);
     assert!(world.reader().fault().is_some());
