@@ -447,3 +447,48 @@ impl Subtrees for Tree<'_> {
 fn index_of(key: &[u8]) -> Result<u64, StoreFault> {
     key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(StoreFault::Row)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{World, entry, id, leaf};
+    use super::*;
+
+    #[test]
+    fn proofs_of_every_size_verify() {
+        let own = id("ID");
+        let mut world = World::new();
+        let facts: Vec<Fact> = (0..40).map(|index| entry(&own, index)).collect();
+        world.commit(&facts);
+        let r = world.reader();
+        let hashes: Vec<Digest> =
+            (0..40).map(|i| merkle::leaf_hash(&leaf_data(&leaf(&own, i)))).collect();
+        let root = |size: usize| {
+            let mut frontier = Frontier::default();
+            hashes[..size].iter().for_each(|hash| frontier.push(*hash));
+            frontier.root()
+        };
+        for size in 0..=40 {
+            let at = size as u64;
+            assert_eq!(r.root(&own, at).unwrap(), root(size), "size {size}");
+            for index in 0..at {
+                let proof = r.inclusion_proof(&own, index, at).unwrap();
+                let hash = hashes[index as usize];
+                merkle::verify_inclusion(&hash, index, at, &proof, &root(size)).unwrap();
+            }
+            for old in 0..=at {
+                let proof = r.consistency_proof(&own, old, at).unwrap();
+                let (from, to) = (root(old as usize), root(size));
+                merkle::verify_consistency(old, &from, at, &to, &proof).unwrap();
+            }
+            assert!(r.inclusion_proof(&own, at, at).is_err());
+        }
+        assert!(r.root(&own, 41).is_err() && r.consistency_proof(&own, 1, 41).is_err());
+        let mut frontier = r.frontier(&own);
+        assert_eq!((frontier.size(), frontier.root()), (40, root(40)));
+        frontier.push(Digest([1; 32]));
+        let mut expected = Frontier::default();
+        hashes.iter().chain([&Digest([1; 32])]).for_each(|hash| expected.push(*hash));
+        assert_eq!(frontier.root(), expected.root(), "the frontier takes more leaves");
+        assert_eq!(r.frontier(&id("SG")).size(), 0);
+    }
+}
