@@ -95,7 +95,7 @@ pub fn publish(args: &PublishArgs, output: Output) -> Result<Exit, Failure> {
 pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
     let bytes = read(&args.record)?;
     let findings: Vec<Finding> = match sealwire_schemas::parse_json(&bytes) {
-        Ok(record) => match Standard::v1().check(&record) {
+        Ok(record) => match Standard::v1().validate(&record) {
             Ok(_) => Vec::new(),
             Err(findings) => findings,
         },

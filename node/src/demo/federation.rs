@@ -34,13 +34,26 @@ pub(super) struct Federation {
     places: Vec<Place>,
 }
 
+/// The last lines that each node in `dir` logged, for the one who has to find out what failed.
+pub(super) fn last_lines(dir: &Path) -> String {
+    let told = MEMBERS.iter().map(|(member, ..)| {
+        let lines = super::process::last_lines(&place_of(dir, member));
+        format!("last lines of {member}:\n{lines}")
+    });
+    told.collect::<Vec<_>>().join("\n")
+}
+
+fn place_of(dir: &Path, member: &str) -> std::path::PathBuf {
+    dir.join(member.to_ascii_lowercase())
+}
+
 /// Makes the members' directories and the register, each step a command of this program.
 pub(super) fn found(dir: &Path, timeline: &Timeline) -> anyhow::Result<Federation> {
     let ports = free_ports(2 * MEMBERS.len())?;
     let mut places = Vec::new();
     for ((member, name, _), ports) in MEMBERS.iter().zip(ports.chunks_exact(2)) {
         let [http_port, p2p_port] = ports else { continue };
-        let dir = dir.join(member.to_ascii_lowercase());
+        let dir = place_of(dir, member);
         let place = Place { member, name, dir, http_port: *http_port, p2p_port: *p2p_port };
         init(&place, timeline)?;
         places.push(place);

@@ -14,6 +14,8 @@ use super::{LOOK_AGAIN, PATIENCE};
 use crate::cli::client::{Client, TOKEN_VARIABLE, read_token};
 use crate::cli::output::Failure;
 
+/// Name of a node's log in its directory.
+const NODE_LOG: &str = "node.log";
 /// Lines of a node's log that are shown when it ended by itself.
 const LAST_LINES: usize = 12;
 
@@ -82,6 +84,14 @@ fn program() -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// The last lines of the log of the node in `dir`; nothing if there is none.
+pub(super) fn last_lines(dir: &Path) -> String {
+    let log = std::fs::read_to_string(dir.join(NODE_LOG)).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
+    last.join("\n")
+}
+
 /// A process that ends, at the latest, with this value.
 struct Ended(Child);
 
@@ -116,7 +126,7 @@ impl Place {
     }
 
     fn log(&self) -> PathBuf {
-        self.dir.join("node.log")
+        self.dir.join(NODE_LOG)
     }
 }
 
@@ -185,10 +195,7 @@ impl Node {
 
     /// What it said last.
     pub fn obituary(&self) -> String {
-        let log = std::fs::read_to_string(self.place.log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
-        format!("the node of {} ended; its last lines:\n{}", self.member(), last.join("\n"))
+        format!("the node of {} ended by itself:\n{}", self.member(), last_lines(self.dir()))
     }
 
     /// Where programs reach it.

@@ -295,7 +295,7 @@ fn trust_file(register_digest: &str) -> anyhow::Result<Vec<u8>> {
 
 /// Refuses an example that is not valid, with all findings.
 fn check(record: &Value) -> anyhow::Result<()> {
-    match Standard::v1().check(record) {
+    match Standard::v1().validate(record) {
         Ok(_) => Ok(()),
         Err(findings) => bail!("the example is not valid: {findings:?}"),
     }
