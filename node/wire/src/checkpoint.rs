@@ -13,7 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use crate::id::Digest;
-use crate::note::{Note, NoteError, NoteSignature, TYPE_COSIGNATURE, TYPE_ED25519, key_id};
+use crate::note::{
+    Note, NoteError, NoteSignature, TYPE_COSIGNATURE, TYPE_ED25519, check_name, key_id,
+};
 
 /// Why a checkpoint or cosignature was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +61,7 @@ impl Checkpoint {
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
         let mut lines = text.strip_suffix('\n').ok_or(CheckpointError::Form)?.split('\n');
         let (origin, size, root) = match (lines.next(), lines.next(), lines.next(), lines.next()) {
-            (Some(origin), Some(size), Some(root), None) if !origin.is_empty() => {
+            (Some(origin), Some(size), Some(root), None) if check_name(origin).is_ok() => {
                 (origin, size, root)
             }
             _ => return Err(CheckpointError::Form),
@@ -83,7 +85,8 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// Signs a checkpoint with the log's key (type 0x01), whose name is the origin.
+/// Signs a checkpoint with the log's key (type 0x01), whose name is the origin. An origin that
+/// cannot be a key's name is left unsigned, and so accepted by nobody.
 pub fn sign(checkpoint: &Checkpoint, key: &SigningKey) -> Note {
     let text = checkpoint.to_string();
     let id = key_id(&checkpoint.origin, TYPE_ED25519, key.verifying_key().as_bytes());
@@ -271,6 +274,10 @@ mod tests {
             "".to_owned(),
             format!("o\n1\n{root}"),
             format!("\n1\n{root}\n"),
+            format!("o o\n1\n{root}\n"),
+            format!("o+o\n1\n{root}\n"),
+            format!("o\n\n{root}\n"),
+            format!("o\n18446744073709551616\n{root}\n"),
             format!("o\n01\n{root}\n"),
             format!("o\n+1\n{root}\n"),
             format!("o\n-1\n{root}\n"),

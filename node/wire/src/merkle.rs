@@ -220,7 +220,11 @@ pub fn verify_consistency(
     }
     let wrong_length = ProofError::WrongLength { found: proof.len() };
     if old_size == 0 || old_size == new_size {
-        let same = old_size == 0 && *old_root == empty_root() || old_root == new_root;
+        // Every tree continues the empty one, but the empty one has only one root.
+        let is_empty = |size: u64, root: &Digest| size > 0 || *root == empty_root();
+        let same = is_empty(old_size, old_root)
+            && is_empty(new_size, new_root)
+            && (old_size < new_size || old_root == new_root);
         return match (proof.is_empty(), same) {
             (false, _) => Err(wrong_length),
             (true, true) => Ok(()),
@@ -285,7 +289,8 @@ mod tests {
     use proptest::prelude::*;
     use std::convert::Infallible;
 
-    struct Leaves(Vec<Digest>);
+    /// All complete subtrees, by level.
+    struct Leaves(Vec<Vec<Digest>>);
 
     /// RFC 9162 §2.1.1, word for word.
     fn mth(leaves: &[Digest]) -> Digest {
@@ -302,22 +307,29 @@ mod tests {
     impl Subtrees for Leaves {
         type Error = Infallible;
         fn subtree(&self, level: u8, index: u64) -> Result<Digest, Infallible> {
-            let (from, len) = ((index << level) as usize, 1usize << level);
-            Ok(mth(&self.0[from..from + len]))
+            Ok(self.0[usize::from(level)][index as usize])
         }
     }
 
     fn leaves(count: u64) -> Leaves {
-        Leaves((0..count).map(|i| leaf_hash(&i.to_be_bytes())).collect())
+        let mut levels = vec![(0..count).map(|i| leaf_hash(&i.to_be_bytes())).collect::<Vec<_>>()];
+        while let Some(below) = levels.last().filter(|l| l.len() > 1) {
+            let above = below.chunks_exact(2).map(|p| node_hash(&p[0], &p[1])).collect();
+            levels.push(above);
+        }
+        Leaves(levels)
     }
 
     #[test]
     fn the_frontier_knows_the_root_at_every_size() {
         let all = leaves(300);
         let mut frontier = Frontier::new();
-        for (size, leaf) in all.0.iter().enumerate() {
-            assert_eq!(frontier.root(), mth(&all.0[..size]), "size {size}");
+        for (size, leaf) in all.0[0].iter().enumerate() {
+            assert_eq!(frontier.root(), mth(&all.0[0][..size]), "size {size}");
             assert_eq!(frontier_at(&all, size as u64).unwrap(), frontier);
+            assert_eq!(root_at(&all, size as u64).unwrap(), frontier.root());
+            let (size, peaks) = (frontier.size(), frontier.peaks().to_vec());
+            assert_eq!(Frontier::from_peaks(size, peaks).as_ref(), Some(&frontier));
             frontier.push(*leaf);
         }
         assert!(Frontier::from_peaks(3, vec![]).is_none());
@@ -325,29 +337,39 @@ mod tests {
 
     #[test]
     fn every_inclusion_proof_holds_and_no_other_does() {
-        let all = leaves(65);
-        for size in 1..=65 {
+        let all = leaves(300);
+        for size in 1..=300 {
             let root = root_at(&all, size).unwrap();
             for index in 0..size {
-                let leaf = all.0[index as usize];
+                let leaf = all.0[0][index as usize];
                 let mut proof = inclusion_proof(&all, index, size).unwrap();
-                assert_eq!(verify_inclusion(&leaf, index, size, &proof, &root), Ok(()));
-                assert!(verify_inclusion(&leaf, index + 1, size, &proof, &root).is_err());
-                assert!(verify_inclusion(&leaf_hash(b"x"), index, size, &proof, &root).is_err());
-                proof.push(leaf);
-                assert!(verify_inclusion(&leaf, index, size, &proof, &root).is_err());
-                proof.truncate(proof.len().saturating_sub(2));
-                if size > 1 {
-                    assert!(verify_inclusion(&leaf, index, size, &proof, &root).is_err());
+                let check = |leaf: &Digest, index, proof: &[Digest]| {
+                    verify_inclusion(leaf, index, size, proof, &root)
+                };
+                assert_eq!(check(&leaf, index, &proof), Ok(()));
+                if size > 40 {
+                    continue;
                 }
+                for other in (0..size + 2).filter(|other| *other != index) {
+                    assert!(check(&leaf, other, &proof).is_err(), "{index} as {other} of {size}");
+                }
+                assert!(check(&leaf_hash(b"x"), index, &proof).is_err());
+                proof.push(leaf);
+                assert_eq!(
+                    check(&leaf, index, &proof),
+                    Err(ProofError::WrongLength { found: proof.len() })
+                );
+                proof.truncate(proof.len().saturating_sub(2));
+                assert!(size == 1 || check(&leaf, index, &proof).is_err());
             }
         }
     }
 
     #[test]
     fn every_consistency_proof_holds_and_no_other_does() {
-        let all = leaves(65);
-        for new in 0..=65 {
+        let all = leaves(300);
+        let lie = leaf_hash(b"x");
+        for new in 0..=300 {
             let new_root = root_at(&all, new).unwrap();
             for old in 0..=new {
                 let old_root = root_at(&all, old).unwrap();
@@ -355,9 +377,11 @@ mod tests {
                 let check =
                     |proof: &[Digest]| verify_consistency(old, &old_root, new, &new_root, proof);
                 assert_eq!(check(&proof), Ok(()), "{old} to {new}");
-                let lie = leaf_hash(b"x");
+                if new > 40 {
+                    continue;
+                }
+                assert!(verify_consistency(old, &lie, new, &new_root, &proof).is_err());
                 if old > 0 {
-                    assert!(verify_consistency(old, &lie, new, &new_root, &proof).is_err());
                     assert!(verify_consistency(old, &old_root, new, &lie, &proof).is_err());
                 }
                 proof.push(lie);
@@ -367,6 +391,16 @@ mod tests {
                     assert!(check(&proof).is_err());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_empty_tree_has_one_root_only() {
+        let (empty, other) = (empty_root(), leaf_hash(b"x"));
+        assert_eq!(verify_consistency(0, &empty, 0, &empty, &[]), Ok(()));
+        assert_eq!(verify_consistency(0, &empty, 5, &other, &[]), Ok(()));
+        for new in [0, 5] {
+            assert!(verify_consistency(0, &other, new, &other, &[]).is_err());
         }
     }
 
@@ -385,6 +419,42 @@ mod tests {
             let root = empty_root();
             prop_assert!(verify_inclusion(&root, index, size, &proof, &root).is_err());
             let _ = verify_consistency(index, &root, size, &root, &proof);
+        }
+
+        #[test]
+        fn one_flipped_bit_refutes_a_proof(
+            sizes in (1u64..400, 0u64..400), flip in (0usize..64, 0usize..256)
+        ) {
+            let (new, other) = (sizes.0, sizes.1 % sizes.0);
+            let all = leaves(new);
+            let root = root_at(&all, new).unwrap();
+            let flipped = |hash: &Digest| {
+                let mut bytes = hash.0;
+                bytes[flip.1 / 8] ^= 1 << (flip.1 % 8);
+                Digest(bytes)
+            };
+            let damaged = |proof: &[Digest]| {
+                let mut proof = proof.to_vec();
+                let at = flip.0 % proof.len().max(1);
+                if let Some(node) = proof.get_mut(at) {
+                    *node = flipped(node);
+                }
+                proof
+            };
+            let leaf = all.0[0][other as usize];
+            let proof = inclusion_proof(&all, other, new).unwrap();
+            let bad = damaged(&proof);
+            prop_assert!(bad.is_empty() || verify_inclusion(&leaf, other, new, &bad, &root).is_err());
+            prop_assert!(verify_inclusion(&flipped(&leaf), other, new, &proof, &root).is_err());
+            prop_assert!(verify_inclusion(&leaf, other, new, &proof, &flipped(&root)).is_err());
+            let old_root = root_at(&all, other).unwrap();
+            let proof = consistency_proof(&all, other, new).unwrap();
+            let bad = damaged(&proof);
+            let check = |old: &Digest, proof: &[Digest]| {
+                verify_consistency(other, old, new, &root, proof)
+            };
+            prop_assert!(bad.is_empty() || check(&old_root, &bad).is_err());
+            prop_assert!(check(&flipped(&old_root), &proof).is_err());
         }
     }
 }

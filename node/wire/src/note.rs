@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 /// Largest note accepted, in bytes.
 pub const MAX_NOTE_BYTES: usize = 256 * 1024;
 /// Most signatures accepted.
-pub const MAX_SIGNATURES: usize = 1024;
+pub const MAX_SIGNATURES: usize = 512;
 /// Note signature type: Ed25519.
 pub const TYPE_ED25519: u8 = 0x01;
 /// Note signature type: timestamped Ed25519 cosignature (`cosignature/v1`).
@@ -212,7 +212,8 @@ impl fmt::Display for VerifierKey {
     }
 }
 
-fn check_name(name: &str) -> Result<(), NoteError> {
+/// Whether a key may have this name.
+pub(crate) fn check_name(name: &str) -> Result<(), NoteError> {
     let bad = name.is_empty() || name.contains('+') || name.contains(char::is_whitespace);
     if bad { Err(NoteError::KeyName(name.to_owned())) } else { Ok(()) }
 }

@@ -14,6 +14,7 @@ use crate::id::Digest;
 use crate::merkle::{self, ProofError};
 use crate::message::MAX_PROOF_NODES;
 use crate::note::MAX_NOTE_BYTES;
+use crate::policy::{Policy, PolicyError, PolicyResult};
 
 /// First line of a receipt.
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -32,6 +33,9 @@ pub enum ReceiptError {
     /// The proof does not lead to the checkpoint's root.
     #[error(transparent)]
     Proof(#[from] ProofError),
+    /// The cosignatures do not satisfy the policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// A receipt; nothing is known yet of whether it holds.
@@ -51,6 +55,11 @@ impl Receipt {
     /// Index of the entry.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// The inclusion proof, leaf to root.
+    pub fn proof(&self) -> &[Digest] {
+        &self.proof
     }
 
     /// The checkpoint note, verbatim.
@@ -103,6 +112,20 @@ impl Receipt {
         let leaf = merkle::leaf_hash(leaf_data);
         merkle::verify_inclusion(&leaf, self.index, head.size, &self.proof, &head.root)?;
         Ok(signed)
+    }
+
+    /// As [`Receipt::verify`], and checks that witnesses have cosigned as the policy asks. The
+    /// log's owner is not one of them.
+    pub fn verify_witnessed(
+        &self,
+        leaf_data: &[u8],
+        origin: &str,
+        log_key: &[u8; 32],
+        policy: &Policy,
+    ) -> Result<(SignedCheckpoint, PolicyResult), ReceiptError> {
+        let signed = self.verify(leaf_data, origin, log_key)?;
+        let result = policy.require(&signed, Some(origin))?;
+        Ok((signed, result))
     }
 }
 
