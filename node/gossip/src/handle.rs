@@ -29,9 +29,7 @@ pub fn start(mut config: Config) -> Result<(Handle, Events), GossipError> {
     drop(config);
 
     let mut swarm = stack::build(&key)?;
-    for address in listen {
-        stack::listen(&mut swarm, address)?;
-    }
+    stack::listen(&mut swarm, listen)?;
     let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
     let (verdicts, verdict_queue) = mpsc::channel(VERDICT_QUEUE);
     let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
@@ -167,7 +165,8 @@ impl Handle {
     }
 
     /// Closes all connections and ends the event loop; returns when it has ended. Other clones
-    /// then answer `Closed`.
+    /// then answer `Closed`. The system may hold a QUIC port for a moment longer, until the last
+    /// goodbye has left.
     pub async fn shutdown(self) {
         // An error means that the loop has ended already.
         let _ = self.order(|answer| Command::Shutdown { answer }).await;

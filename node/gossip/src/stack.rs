@@ -2,6 +2,7 @@
 //! the event loop in `swarm` drives it.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, TcpListener};
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
@@ -10,6 +11,7 @@ use libp2p::gossipsub::{
     MessageAuthenticity, MessageId, ValidationMode,
 };
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, TransportError, noise, ping, tcp, yamux};
@@ -67,8 +69,36 @@ pub(crate) fn build(key: &Keypair) -> Result<Swarm<Behaviour>, GossipError> {
     Ok(swarm)
 }
 
-/// Opens a listening socket.
-pub(crate) fn listen(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> Result<(), GossipError> {
+/// Opens the listening sockets.
+pub(crate) fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    addresses: Vec<Multiaddr>,
+) -> Result<(), GossipError> {
+    for address in &addresses {
+        free(address).map_err(|cause| {
+            let address = address.to_string();
+            GossipError::Listen { address, cause }
+        })?;
+    }
+    addresses.into_iter().try_for_each(|address| open(swarm, address))
+}
+
+/// Finds out whether another process listens on a TCP port. The transport shares its ports, so
+/// that without this a second process would silently take half of the connections.
+fn free(address: &Multiaddr) -> std::io::Result<()> {
+    let mut steps = address.iter();
+    let host = match steps.next() {
+        Some(Protocol::Ip4(host)) => IpAddr::from(host),
+        Some(Protocol::Ip6(host)) => IpAddr::from(host),
+        _ => return Ok(()),
+    };
+    match steps.next() {
+        Some(Protocol::Tcp(port)) => TcpListener::bind((host, port)).map(drop),
+        _ => Ok(()),
+    }
+}
+
+fn open(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> Result<(), GossipError> {
     match swarm.listen_on(address.clone()) {
         Ok(_) => Ok(()),
         Err(TransportError::Other(cause)) => {

@@ -441,7 +441,9 @@ impl Driver {
         if !self.peers.contains_key(&peer) || self.swarm.is_connected(&peer) {
             return;
         }
-        let dial = DialOpts::peer_id(peer).addresses(addresses).build();
+        // From a fresh port: one that listens as well could not reach a restarted peer while the
+        // system still remembers the connection before.
+        let dial = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
         if let Err(error) = self.swarm.dial(dial) {
             tracing::debug!(%peer, %error, "dial not begun");
             self.redial.failed(&peer, Instant::now(), chance());
