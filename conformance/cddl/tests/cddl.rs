@@ -1,0 +1,345 @@
+//! The CDDL files of `schemas/cddl` against bytes that the wire crate writes.
+//!
+//! Every format is validated by a foreign CDDL implementation, and damaged copies have to be
+//! refused by it, so that a file that says nothing cannot pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use cddl::validate_cbor_from_slice;
+use ed25519_dalek::SigningKey;
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
+use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
+use sealwire_wire::part::{Disclosure, Part};
+use sealwire_wire::seal::{
+    AudienceContext, AudienceSecret, PartContext, SealSecretKey, seal_part, wrap,
+};
+use sealwire_wire::statement::{
+    AudienceManifest, Body, Claims, Denial, Head, KeyManifest, Manifest, PartRef, RecordManifest,
+    RegisterManifest, Relation, RelationVerb, sign,
+};
+
+/// Every file that there is; a file that is not listed fails the run.
+const FILES: [&str; 8] = [
+    "audience",
+    "commitment",
+    "message",
+    "not-addressed",
+    "part",
+    "sealed-part",
+    "statement",
+    "statement-file",
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/cddl")
+}
+
+fn grammar(file: &str) -> String {
+    let path = folder().join(format!("{file}.cddl"));
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn accepts(file: &str, bytes: &[u8]) {
+    if let Err(cause) = validate_cbor_from_slice(&grammar(file), bytes, None) {
+        panic!("{file}.cddl refuses {}: {cause}", hex(bytes));
+    }
+}
+
+fn refuses(file: &str, bytes: &[u8], why: &str) {
+    let verdict = validate_cbor_from_slice(&grammar(file), bytes, None);
+    assert!(verdict.is_err(), "{file}.cddl accepts {why}: {}", hex(bytes));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let text: String = bytes.iter().take(200).map(|b| format!("{b:02x}")).collect();
+    if bytes.len() > 200 { format!("{text}… ({} bytes)", bytes.len()) } else { text }
+}
+
+/// The same bytes with one change in the decoded value, below the tag if there is one.
+fn changed(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut value = cbor::decode("test", bytes, 1 << 24).unwrap();
+    match &mut value {
+        Value::Tag(_, inner) => change(inner),
+        other => change(other),
+    }
+    cbor::encode(&value)
+}
+
+fn array(value: &mut Value) -> &mut Vec<Value> {
+    value.as_array_mut().expect("the format is an array")
+}
+
+fn member(id: &str) -> MemberId {
+    id.parse().unwrap()
+}
+
+fn record() -> RecordId {
+    RecordId::new(1_790_000_000_000, &[7; 10])
+}
+
+fn claims() -> Claims {
+    Claims { issuer: member("ID"), subject: record(), issued_at: 1_790_000_000 }
+}
+
+fn part() -> Part {
+    let disclosure = |pointer: &str, value: Value| Disclosure {
+        pointer: pointer.to_owned(),
+        value,
+        salt: [9; 16],
+    };
+    Part::new(vec![
+        disclosure("/substance/casNumber", Value::from("1189805-46-6")),
+        disclosure("/substance/purity", Value::from(9_850)),
+        disclosure("/substance/controlled", Value::from(true)),
+        disclosure("/sample/temperature", Value::from(-4)),
+    ])
+    .unwrap()
+}
+
+fn record_body(to: Option<BTreeSet<MemberId>>, relation: Option<Relation>) -> Body {
+    let part = PartRef { commitment: Digest([3; 32]), length: 256, audience: [4; 16] };
+    Body::Record(RecordManifest {
+        kind: "lab-alert".to_owned(),
+        community: "substances".to_owned(),
+        to,
+        schema: "https://example.org/schemas/lab-alert/1".to_owned(),
+        schema_digest: Digest([5; 32]),
+        code_lists: BTreeMap::from([("hs".to_owned(), "2022".to_owned())]),
+        handling: cbor::map([
+            ("tlp", Value::from("TLP:AMBER")),
+            ("purpose", Value::Array(vec![Value::from("enforcement")])),
+            ("retainDays", Value::from(365)),
+        ]),
+        relation,
+        parts: BTreeMap::from([("core".to_owned(), part), ("core.coarse".to_owned(), part)]),
+    })
+}
+
+fn bodies() -> Vec<Body> {
+    let to = BTreeSet::from([member("AU"), member("ID-RCL")]);
+    let relation = Relation { verb: RelationVerb::Answers, record: record(), issuer: member("SG") };
+    let seal_key = SealSecretKey::from_seed([1; 32]).public().unwrap();
+    vec![
+        record_body(None, None),
+        record_body(Some(to.clone()), Some(relation)),
+        Body::Audience(AudienceManifest {
+            audience: [4; 16],
+            community: "substances".to_owned(),
+            to,
+            commitment: Digest([6; 32]),
+            until: 1_790_086_400,
+        }),
+        Body::Key(KeyManifest {
+            epoch: 1,
+            public: seal_key.as_bytes().to_vec(),
+            from: 1_790_000_000,
+            until: 1_792_678_400,
+        }),
+        Body::Register(RegisterManifest { version: 2, digest: Digest([8; 32]) }),
+    ]
+}
+
+fn statement(body: Body) -> Vec<u8> {
+    let manifest = Manifest {
+        federation: "customs.example".to_owned(),
+        register: 2,
+        nonce: [2; 32],
+        heads: BTreeMap::from([(member("SG"), Head { size: 17, root: Digest([1; 32]) })]),
+        body,
+    };
+    let key = SigningKey::from_bytes(&[11; 32]);
+    sign(&key, claims(), manifest).unwrap().bytes().to_vec()
+}
+
+/// The statement with one change in its manifest.
+fn manifest_changed(bytes: &[u8], change: impl FnOnce(&mut Vec<(Value, Value)>)) -> Vec<u8> {
+    changed(bytes, |sign1| {
+        let payload = array(sign1)[2].as_bytes().unwrap().clone();
+        let manifest = changed(&payload, |manifest| change(manifest.as_map_mut().unwrap()));
+        array(sign1)[2] = cbor::bytes(manifest);
+    })
+}
+
+#[test]
+fn every_grammar_is_exercised_here() {
+    let found: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let listed: BTreeSet<String> = FILES.iter().map(|name| format!("{name}.cddl")).collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn parts_and_commitments_are_as_their_grammars_say() {
+    let part = part();
+    accepts("part", &part.to_bytes());
+    refuses("part", &cbor::encode(&Value::Array(vec![])), "a part without disclosures");
+    let short = changed(&part.to_bytes(), |part| {
+        array(&mut array(part)[0])[0] = cbor::bytes([9; 15]);
+    });
+    refuses("part", &short, "a salt of 15 bytes");
+    let rootless = changed(&part.to_bytes(), |part| {
+        array(&mut array(part)[0])[2] = Value::from("substance");
+    });
+    refuses("part", &rootless, "a pointer that does not begin with a slash");
+
+    let digests = part.disclosures().iter().map(|d| cbor::bytes(d.digest().0)).collect();
+    let input = Value::Array(vec![
+        Value::Text(record().to_string()),
+        Value::from("core"),
+        Value::Array(digests),
+    ]);
+    let bytes = cbor::encode(&input);
+    accepts("commitment", &bytes);
+    assert_eq!(Digest::of(&bytes), part.commitment(&record(), "core"));
+    let unknown = changed(&bytes, |input| array(input)[1] = Value::from("secret"));
+    refuses("commitment", &unknown, "a class that the standard does not have");
+}
+
+#[test]
+fn statements_of_all_four_bodies_are_as_their_grammar_says() {
+    for body in bodies() {
+        let bytes = statement(body);
+        accepts("statement", &bytes);
+        let unsigned = changed(&bytes, |sign1| {
+            array(sign1).pop();
+        });
+        refuses("statement", &unsigned, "a statement without signature");
+        let header = changed(&bytes, |sign1| {
+            array(sign1)[1] = Value::Map(vec![(Value::from(33), Value::from(1))]);
+        });
+        refuses("statement", &header, "an unprotected header");
+        let surplus = manifest_changed(&bytes, |fields| {
+            fields.push((Value::from("surplus"), Value::from(1)));
+        });
+        refuses("statement", &surplus, "a manifest with an unknown field");
+        let newer = manifest_changed(&bytes, |fields| {
+            let profile = fields.iter_mut().find(|(key, _)| key.as_text() == Some("profile"));
+            profile.unwrap().1 = Value::from(2);
+        });
+        refuses("statement", &newer, "profile 2");
+    }
+}
+
+#[test]
+fn range_answers_are_as_their_grammar_says() {
+    let denial = Denial {
+        federation: "customs.example".to_owned(),
+        asker: member("AU"),
+        register: 2,
+        ranges: vec![(0, 3), (7, 8)],
+    };
+    let bytes = denial.sign(&SigningKey::from_bytes(&[11; 32]), claims());
+    accepts("not-addressed", &bytes);
+    refuses("statement", &bytes, "a range answer in the place of a statement");
+    refuses("not-addressed", &statement(bodies().remove(0)), "a statement in its place");
+}
+
+#[test]
+fn sealed_bytes_are_as_their_grammars_say() {
+    let (id, sg) = (member("ID"), member("SG"));
+    let secret = AudienceSecret::from_bytes([1; 32]);
+    let context = AudienceContext { originator: &id, audience: &[4; 16] };
+    let key = |seed| SealSecretKey::from_seed([seed; 32]).public().unwrap();
+    let keys = [key(1), key(2)];
+    let members = [(&id, &keys[0]), (&sg, &keys[1])];
+    let bytes = wrap(&secret, context, &members, &mut UnwrapErr(SysRng)).unwrap();
+    accepts("audience", &bytes);
+    let nobody = changed(&bytes, |encrypt| array(encrypt)[3] = Value::Array(vec![]));
+    refuses("audience", &nobody, "an audience of nobody");
+    let classical = changed(&bytes, |encrypt| {
+        let recipient = array(&mut array(encrypt)[3]).first_mut().unwrap();
+        array(recipient)[1] = Value::Map(vec![(Value::from(-4), cbor::bytes([0; 32]))]);
+    });
+    refuses("audience", &classical, "a classical encapsulated key");
+
+    let commitment = part().commitment(&record(), "core");
+    let place =
+        PartContext { originator: &id, record: &record(), class: "core", commitment: &commitment };
+    let sealed = seal_part(&secret, place, &part().to_bytes(), [3; 12]);
+    accepts("sealed-part", &sealed);
+    refuses("sealed-part", &bytes, "an audience in the place of a part");
+}
+
+fn items() -> Vec<Item> {
+    vec![
+        Item {
+            index: 3,
+            statement: statement(bodies().remove(0)),
+            proof: vec![Digest([4; 32]), Digest([5; 32])],
+            sealed: BTreeMap::from([("core".to_owned(), vec![5; 40])]),
+        },
+        Item { index: 4, statement: vec![1], proof: vec![], sealed: BTreeMap::new() },
+    ]
+}
+
+#[test]
+fn requests_are_as_their_grammar_says() {
+    let log = member("ID");
+    let announcement =
+        Announcement { log: log.clone(), checkpoint: "note\n".to_owned(), items: items() };
+    accepts("message", &announcement.to_bytes());
+    for request in [
+        Request::Head(log.clone()),
+        Request::Pull { log: log.clone(), from: 9 },
+        Request::Fetch { log, indexes: vec![1, 5] },
+        Request::Push(announcement),
+        Request::Cosigned { note: "n".to_owned() },
+        Request::Rewrap { audience: [1; 16] },
+        Request::Quarantined { index: 1, code: "c".to_owned(), text: "t".to_owned() },
+    ] {
+        accepts("message", &request.to_bytes());
+    }
+    let call = |values: Vec<Value>| cbor::encode(&Value::Array(values));
+    refuses("message", &call(vec!["shout".into(), "ID".into()]), "an unknown verb");
+    refuses("message", &call(vec!["pull".into(), "ID".into()]), "a pull from nowhere");
+    refuses("message", &call(vec!["rewrap".into(), cbor::bytes([1; 15])]), "a short audience id");
+    refuses("message", &call(vec!["head".into(), "ID".into(), 1.into()]), "a surplus argument");
+}
+
+#[test]
+fn responses_are_as_their_grammar_says() {
+    let range = Range {
+        checkpoint: "c".to_owned(),
+        from: 1,
+        leaves: vec![Digest([1; 32]); 3],
+        consistency: vec![],
+        items: items(),
+        denial: Some(vec![9]),
+    };
+    for response in [
+        Response::Head("n".to_owned()),
+        Response::Nothing,
+        Response::Range(Range { denial: None, ..range.clone() }),
+        Response::Range(range),
+        Response::Items { items: items(), denial: None },
+        Response::Items { items: vec![], denial: Some(vec![1]) },
+        Response::Taken,
+        Response::Refused { code: "c".to_owned(), text: "t".to_owned() },
+        Response::Wrapped(vec![1]),
+    ] {
+        accepts("message", &response.to_bytes());
+    }
+}
+
+#[test]
+fn statement_files_are_as_their_grammar_says() {
+    let map =
+        |class: &str, bytes: Vec<u8>| Value::Map(vec![(Value::from(class), Value::Bytes(bytes))]);
+    let element = |opened: Value| {
+        cbor::encode(&Value::Array(vec![
+            Value::from(256),
+            cbor::bytes(statement(bodies().remove(0))),
+            map("core", vec![1; 40]),
+            opened,
+        ]))
+    };
+    accepts("statement-file", &element(map("core", part().to_bytes())));
+    accepts("statement-file", &element(Value::Map(vec![])));
+    refuses("statement-file", &element(Value::from("none")), "a text for a map");
+}
