@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Every test, with one command, on a machine that has a Rust toolchain:
+#
+#     bash conformance/test.sh
+#
+# Makes a Python environment with the pinned packages of the independent readers, builds once in
+# the one optimised profile, runs all Rust tests, then lets the readers in conformance/second
+# judge what the programs wrote. Nothing is skipped: what is missing fails the run. Builds into
+# CARGO_TARGET_DIR, or target.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=conformance/stages.sh
+. conformance/stages.sh
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+venv=$PWD/conformance/.venv
+export SEALWIRE_PYTHON=$venv/bin/python
+export SEALWIRE_BIN=$CARGO_TARGET_DIR/release/sealwire
+export SEALWIRE_AUDIT_BIN=$CARGO_TARGET_DIR/release/sealwire-audit
+
+# apt_install PACKAGE...: only where that is possible without asking anyone.
+apt_install() {
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        printf 'cannot go on without %s\nhint: install it and run this again\n' "$*" >&2
+        return 1
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+check_tools() {
+    if ! command -v cargo >/dev/null; then
+        printf 'cannot build: there is no cargo\nhint: install Rust 1.95 or newer, with rustup\n' >&2
+        return 1
+    fi
+    cargo --version
+    # Two dependencies compile C.
+    command -v cc >/dev/null || apt_install gcc libc6-dev
+    command -v python3 >/dev/null || apt_install python3 python3-venv
+    python3 --version
+}
+
+make_python() {
+    local stamp want
+    stamp=$venv/requirements.stamp
+    want="$(python3 --version) $(sha256sum <conformance/requirements.txt)"
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
+        rm -rf "$venv"
+        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+            apt_install python3-venv
+        fi
+        python3 -m venv "$venv"
+        "$SEALWIRE_PYTHON" -m pip install --quiet --disable-pip-version-check \
+            --requirement conformance/requirements.txt
+        printf '%s' "$want" >"$stamp"
+    fi
+    "$SEALWIRE_PYTHON" -m pip check --disable-pip-version-check
+    "$SEALWIRE_PYTHON" -m pip freeze --disable-pip-version-check
+}
+
+build() {
+    cargo build --release --locked --workspace --bins
+}
+
+# The programs above are not built again: same profile, same features.
+test_rust() {
+    cargo test --release --locked --workspace
+}
+
+# A workspace of its own: see docs/dependencies.md. Shares what is built above.
+test_grammars() {
+    cargo test --release --locked --manifest-path conformance/cddl/Cargo.toml
+}
+
+# Two versions of a register with 2 of 3 governors, written by the real program.
+write_registers() {
+    local dir=$1 seat
+    for seat in jakarta singapore canberra; do
+        "$SEALWIRE_BIN" register governor --seat "$seat" --out "$dir/$seat.key"
+    done
+    "$SEALWIRE_BIN" register new --federation customs.example --threshold 2 \
+        --governor "$dir"/*.key.pub.json --out "$dir/1.draft.json"
+    for seat in jakarta canberra; do
+        "$SEALWIRE_BIN" register sign --draft "$dir/1.draft.json" --key "$dir/$seat.key" \
+            --out "$dir/1.root.json"
+    done
+    "$SEALWIRE_BIN" register new --from "$dir/1.root.json" --out "$dir/2.draft.json"
+    for seat in singapore jakarta; do
+        "$SEALWIRE_BIN" register sign --draft "$dir/2.draft.json" --key "$dir/$seat.key" \
+            --previous "$dir/1.root.json" --out "$dir/2.root.json"
+    done
+}
+
+# Each reader prints `N passed, 0 failed` last; no claim at all is a failure.
+run_reader() {
+    local script=$1 said
+    shift
+    said=$("$SEALWIRE_PYTHON" "$script" "$@")
+    printf '%s: %s\n' "$(basename "$script")" "$said"
+    grep -Eqx '[1-9][0-9]* passed, 0 failed' <<<"$(tail -n 1 <<<"$said")"
+}
+
+test_second() {
+    local script
+    # Inherited by the subshell's end, whatever happens.
+    registers=$(mktemp -d)
+    trap 'rm -rf "$registers"' EXIT
+    write_registers "$registers" >/dev/null
+    for script in conformance/second/*.py; do
+        case $(basename "$script") in
+        register_tuf.py) run_reader "$script" "$registers"/[12].root.json ;;
+        *) run_reader "$script" ;;
+        esac
+    done
+}
+
+stage "tools" check_tools
+stage "Python packages" make_python
+stage "build" build
+stage "Rust tests" test_rust
+stage "grammars" test_grammars
+stage "independent readers" test_second
+print_stages
+printf '\nall passed\n'
