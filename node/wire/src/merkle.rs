@@ -284,6 +284,9 @@ fn split(len: u64) -> u64 {
 }
 
 #[cfg(test)]
+pub(crate) mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -140,6 +140,9 @@ impl fmt::Display for Receipt {
 }
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkpoint::{Checkpoint, sign};
@@ -164,6 +167,29 @@ mod tests {
         assert!(read.verify(b"a", origin, &public).is_err());
         let relabelled = receipt.to_string().replacen("index 1", "index 0", 1);
         assert!(Receipt::parse(&relabelled).unwrap().verify(b"b", origin, &public).is_err());
+    }
+
+    #[test]
+    fn every_changed_byte_refutes_a_receipt() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let (origin, other) = ("test.example/ID", merkle::leaf_hash(b"other"));
+        let root = merkle::node_hash(&merkle::leaf_hash(b"a"), &other);
+        let note = sign(&Checkpoint { origin: origin.into(), size: 2, root }, &key).to_string();
+        let good = Receipt::new(0, vec![other], note).to_string();
+        let holds = |bytes: &[u8]| {
+            let receipt = std::str::from_utf8(bytes).ok().and_then(|t| Receipt::parse(t).ok());
+            let public = key.verifying_key().to_bytes();
+            receipt.is_some_and(|r| r.verify(b"a", origin, &public).is_ok())
+        };
+        assert!(holds(good.as_bytes()));
+        for at in 0..good.len() {
+            for bit in [1, 2, 0x20, 0x80] {
+                let mut bytes = good.clone().into_bytes();
+                bytes[at] ^= bit;
+                assert!(!holds(&bytes), "byte {at}, bit {bit}");
+            }
+            assert!(!holds(&good.as_bytes()[..at]), "cut at {at}");
+        }
     }
 
     proptest! {
