@@ -3,6 +3,8 @@
 //!
 //! Reads the sources as text and knows nothing of what they do.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test: a panic is its failure")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

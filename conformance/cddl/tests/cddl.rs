@@ -3,6 +3,8 @@
 //! Every format is validated by a foreign CDDL implementation, and damaged copies have to be
 //! refused by it, so that a file that says nothing cannot pass.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test: a panic is its failure")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
