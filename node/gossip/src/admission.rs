@@ -2,9 +2,12 @@
 //! the handshake has proved its identity, before any protocol is spoken, in both directions.
 //!
 //! A node dials only a peer with which it has no connection. So when a peer dials us although we
-//! hold a connection to it, that one is dead: the peer restarted and the network has not told us
-//! yet. Such connections are closed at once rather than left to swallow messages until they time
-//! out. Only connections of the last few seconds stay: both sides may have dialled together.
+//! hold a connection to it, ours is dead: the peer was killed and has restarted, and the network
+//! has not told us yet. Both are closed and the peer dials again a moment later: a connection
+//! beside a dead one would inherit what was agreed with the peer's former life, such as its
+//! topics, and never be told ours. Connections of the last few seconds are left alone, since both
+//! sides may have dialled together; should one of them turn out to have been dead, by breaking
+//! while a newer one stands, the peer is closed as a whole for the same reason.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -14,8 +17,8 @@ use std::time::{Duration, Instant};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::{
-    CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
-    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
 use libp2p::{Multiaddr, PeerId};
 
@@ -23,6 +26,11 @@ use libp2p::{Multiaddr, PeerId};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect: peer {0} is not listed (hint: it must be in the register)")]
 pub(crate) struct NotListed(PeerId);
+
+/// The cause of a connection turned away so that the peer starts afresh.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect: peer {0} has a dead connection that is being closed (hint: dial again)")]
+pub(crate) struct StartAfresh(PeerId);
 
 /// The behaviour that admits and closes connections. It speaks no protocol of its own.
 #[derive(Debug)]
@@ -37,6 +45,15 @@ pub(crate) struct Admission {
 struct Open {
     id: ConnectionId,
     since: Instant,
+    /// Since when it is being closed as dead.
+    closing: Option<Instant>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Broken,
 }
 
 impl Admission {
@@ -60,35 +77,54 @@ impl Admission {
         }
     }
 
-    fn opened(&mut self, peer: PeerId, id: ConnectionId, dialled_by: Endpoint, now: Instant) {
-        let open = self.open.entry(peer).or_default();
-        open.push(Open { id, since: now });
-        for id in superseded(open, dialled_by, now) {
-            tracing::debug!(%peer, "closing a superseded connection");
-            self.closing.push_back((peer, CloseConnection::One(id)));
+    fn admit_dialler(&mut self, peer: PeerId, now: Instant) -> Result<(), ConnectionDenied> {
+        self.admit(peer)?;
+        let open = self.open.get_mut(&peer).map(Vec::as_mut_slice).unwrap_or_default();
+        let mut dead = open.iter_mut().filter(|one| age(one.since, now) >= DIALLED_TOGETHER);
+        let Some(first) = dead.next() else { return Ok(()) };
+        let since = *first.closing.get_or_insert_with(|| {
+            tracing::debug!(%peer, "closing a dead connection of a peer that dials again");
+            self.closing.push_back((peer, CloseConnection::All));
+            now
+        });
+        match age(since, now) < CLOSING {
+            true => Err(ConnectionDenied::new(StartAfresh(peer))),
+            // It cannot be closed, for what reason ever: better two than none.
+            false => Ok(()),
         }
     }
 
-    fn closed(&mut self, peer: PeerId, id: ConnectionId) {
-        if let Some(open) = self.open.get_mut(&peer) {
-            open.retain(|connection| connection.id != id);
-            if open.is_empty() {
-                self.open.remove(&peer);
-            }
+    fn opened(&mut self, peer: PeerId, id: ConnectionId, now: Instant) {
+        let open = self.open.entry(peer).or_default();
+        open.push(Open { id, since: now, closing: None });
+        let surplus = open.len().saturating_sub(MAX_CONNECTIONS_PER_PEER);
+        for oldest in open.iter().take(surplus) {
+            self.closing.push_back((peer, CloseConnection::One(oldest.id)));
+        }
+    }
+
+    fn closed(&mut self, peer: PeerId, id: ConnectionId, end: End, now: Instant) {
+        let Some(open) = self.open.get_mut(&peer) else { return };
+        // In order of age, so that what follows is newer.
+        let place = open.iter().position(|one| one.id == id).unwrap_or(open.len());
+        let gone = open.extract_if(place..open.len().min(place + 1), |_| true).next();
+        let newer = open.len() > place;
+        if let Some(gone) = gone
+            && end == End::Broken
+            && newer
+            && age(gone.since, now) >= DIALLED_TOGETHER
+        {
+            tracing::debug!(%peer, "closing a peer of which an older connection was dead");
+            self.closing.push_back((peer, CloseConnection::All));
+        }
+        if open.is_empty() {
+            self.open.remove(&peer);
         }
     }
 }
 
-/// The connections that the last one in the list replaces; the list is in order of age.
-fn superseded(open: &[Open], dialled_by: Endpoint, now: Instant) -> Vec<ConnectionId> {
-    let Some((_, older)) = open.split_last() else { return Vec::new() };
-    let surplus = open.len().saturating_sub(MAX_CONNECTIONS_PER_PEER);
-    let dead = |connection: &Open| match dialled_by {
-        Endpoint::Listener => now.saturating_duration_since(connection.since) >= DIALLED_TOGETHER,
-        Endpoint::Dialer => false,
-    };
-    let closes = |(place, connection): &(usize, &Open)| *place < surplus || dead(connection);
-    older.iter().enumerate().filter(closes).map(|(_, connection)| connection.id).collect()
+fn age(since: Instant, now: Instant) -> Duration {
+    now.saturating_duration_since(since)
 }
 
 impl NetworkBehaviour for Admission {
@@ -102,7 +138,7 @@ impl NetworkBehaviour for Admission {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.admit(peer).map(|()| dummy::ConnectionHandler)
+        self.admit_dialler(peer, Instant::now()).map(|()| dummy::ConnectionHandler)
     }
 
     fn handle_pending_outbound_connection(
@@ -130,14 +166,11 @@ impl NetworkBehaviour for Admission {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(event) => {
-                let dialled_by = match event.endpoint.is_dialer() {
-                    true => Endpoint::Dialer,
-                    false => Endpoint::Listener,
-                };
-                self.opened(event.peer_id, event.connection_id, dialled_by, Instant::now());
+                self.opened(event.peer_id, event.connection_id, Instant::now());
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
-                self.closed(peer_id, connection_id);
+            FromSwarm::ConnectionClosed(event) => {
+                let end = if event.cause.is_some() { End::Broken } else { End::Closed };
+                self.closed(event.peer_id, event.connection_id, end, Instant::now());
             }
             _ => {}
         }
@@ -167,49 +200,88 @@ impl NetworkBehaviour for Admission {
 const MAX_CONNECTIONS_PER_PEER: usize = 3;
 /// How far apart two sides may complete dials that began before either had completed.
 const DIALLED_TOGETHER: Duration = Duration::from_secs(3);
+/// How long a dead connection may take to close before its peer is admitted all the same.
+const CLOSING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open(ages_s: &[u64], now: Instant) -> Vec<Open> {
-        let place = |place: usize| ConnectionId::new_unchecked(place);
-        let aged = |(i, age): (usize, &u64)| Open {
-            id: place(i),
-            since: now.checked_sub(Duration::from_secs(*age)).expect("a clock older than the test"),
-        };
-        ages_s.iter().enumerate().map(aged).collect()
+    const PLACES: [usize; 4] = [0, 1, 2, 3];
+
+    /// An admission with one connection of each age, in seconds, and the time now.
+    fn admission(peer: PeerId, ages_s: &[u64]) -> (Admission, Instant) {
+        let start = Instant::now();
+        let oldest = ages_s.iter().copied().max().unwrap_or_default();
+        let mut admission = Admission::new([peer].into());
+        for (place, age) in PLACES.into_iter().zip(ages_s) {
+            let since = start + Duration::from_secs(oldest - age);
+            admission.opened(peer, ConnectionId::new_unchecked(place), since);
+        }
+        (admission, start + Duration::from_secs(oldest))
+    }
+
+    fn closing(admission: &mut Admission) -> Vec<String> {
+        admission.closing.drain(..).map(|(_, what)| format!("{what:?}")).collect()
     }
 
     #[test]
-    fn a_peer_that_dials_again_replaces_its_dead_connections() {
-        let now = Instant::now();
-        let replaced = superseded(&open(&[60, 60, 0], now), Endpoint::Listener, now);
-        assert_eq!(replaced, [0, 1].map(ConnectionId::new_unchecked));
+    fn a_peer_that_dials_again_after_a_crash_starts_afresh() {
+        let peer = PeerId::random();
+        let (mut admission, now) = admission(peer, &[60, 60]);
+        let denied = admission.admit_dialler(peer, now).expect_err("a dead connection");
+        assert!(denied.downcast_ref::<StartAfresh>().is_some());
+        assert_eq!(closing(&mut admission), ["All"]);
+        for place in [0, 1] {
+            let id = ConnectionId::new_unchecked(place);
+            admission.closed(peer, id, End::Closed, now);
+        }
+        assert!(admission.admit_dialler(peer, now).is_ok());
+        assert!(admission.open.is_empty());
+    }
+
+    #[test]
+    fn a_dead_connection_that_cannot_be_closed_locks_nobody_out() {
+        let peer = PeerId::random();
+        let (mut admission, now) = admission(peer, &[60]);
+        assert!(admission.admit_dialler(peer, now).is_err());
+        assert!(admission.admit_dialler(peer, now + CLOSING / 2).is_err());
+        assert_eq!(closing(&mut admission).len(), 1);
+        assert!(admission.admit_dialler(peer, now + CLOSING).is_ok());
     }
 
     #[test]
     fn connections_dialled_together_both_stay() {
-        let now = Instant::now();
-        assert_eq!(superseded(&open(&[1, 0], now), Endpoint::Listener, now), []);
-        assert_eq!(superseded(&open(&[1, 0], now), Endpoint::Dialer, now), []);
+        let peer = PeerId::random();
+        let (mut admission, now) = admission(peer, &[1]);
+        assert!(admission.admit_dialler(peer, now).is_ok());
+        admission.opened(peer, ConnectionId::new_unchecked(1), now);
+        let id = ConnectionId::new_unchecked(1);
+        admission.closed(peer, id, End::Broken, now + Duration::from_secs(60));
+        assert!(closing(&mut admission).is_empty());
+    }
+
+    #[test]
+    fn an_older_connection_that_breaks_late_takes_the_newer_with_it() {
+        let peer = PeerId::random();
+        let (mut admission, now) = admission(peer, &[10, 9]);
+        admission.closed(peer, ConnectionId::new_unchecked(0), End::Broken, now);
+        assert_eq!(closing(&mut admission), ["All"]);
     }
 
     #[test]
     fn the_oldest_of_too_many_connections_is_closed() {
-        let now = Instant::now();
-        let replaced = superseded(&open(&[1, 1, 0, 0], now), Endpoint::Listener, now);
-        assert_eq!(replaced, [ConnectionId::new_unchecked(0)]);
+        let (mut admission, _) = admission(PeerId::random(), &[2, 1, 1, 0]);
+        let oldest = CloseConnection::One(ConnectionId::new_unchecked(0));
+        assert_eq!(closing(&mut admission), [format!("{oldest:?}")]);
     }
 
     #[test]
     fn closes_what_a_new_list_leaves_out() {
         let (kept, removed) = (PeerId::random(), PeerId::random());
-        let mut admission = Admission::new([kept, removed].into());
-        for (place, peer) in [kept, removed].into_iter().enumerate() {
-            let id = ConnectionId::new_unchecked(place);
-            admission.opened(peer, id, Endpoint::Dialer, Instant::now());
-        }
+        let (mut admission, now) = admission(kept, &[0]);
+        admission.set_listed([kept, removed].into());
+        admission.opened(removed, ConnectionId::new_unchecked(1), now);
         admission.set_listed([kept].into());
         let closing: Vec<_> = admission.closing.iter().map(|(peer, _)| *peer).collect();
         assert_eq!(closing, [removed]);

@@ -1,6 +1,8 @@
 //! What can be wrong with a configuration, a publication or a request. Every text names the value
 //! at fault and the remedy; none carries a payload or a key.
 
+use libp2p::request_response::OutboundFailure;
+
 use crate::{
     MAX_ADDRESSES_PER_PEER, MAX_MESSAGE_BYTES, MAX_OUTBOUND_REQUESTS_PER_PEER, MAX_PEERS,
     MAX_REQUEST_BYTES, MAX_TOPIC_BYTES, MAX_TOPICS, REQUEST_TIMEOUT,
@@ -162,6 +164,20 @@ pub enum RequestError {
     /// The event loop has ended.
     #[error("cannot ask: gossip has been shut down")]
     Closed,
+}
+
+impl From<OutboundFailure> for RequestError {
+    fn from(failure: OutboundFailure) -> Self {
+        match failure {
+            OutboundFailure::Timeout => Self::Timeout,
+            OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => Self::Disconnected,
+            OutboundFailure::UnsupportedProtocols => Self::Unsupported,
+            OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Self::Malformed(error.to_string())
+            }
+            OutboundFailure::Io(_) => Self::Unanswered,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use libp2p::swarm::{ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, ping};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::admission::NotListed;
+use crate::admission::{NotListed, StartAfresh};
 use crate::config::Listed;
 use crate::error::{PublishError, RequestError};
 use crate::handle::{Command, View};
@@ -332,7 +332,7 @@ impl Driver {
                 }
             },
             request_response::Event::OutboundFailure { request_id, error, .. } => {
-                self.answer(request_id, Err(failure(error)));
+                self.answer(request_id, Err(error.into()));
             }
             request_response::Event::InboundFailure { peer, request_id, error, .. } => {
                 tracing::debug!(%peer, %error, "request not answered");
@@ -387,6 +387,10 @@ impl Driver {
     }
 
     fn on_refused(&mut self, peer: Option<PeerId>, error: &ListenError) {
+        if matches!(error, ListenError::Denied { cause } if cause.downcast_ref::<StartAfresh>().is_some())
+        {
+            return;
+        }
         let reason = match error {
             ListenError::Denied { cause } if cause.downcast_ref::<NotListed>().is_some() => {
                 Refused::NotListed
@@ -472,21 +476,6 @@ impl Driver {
         if tokio::time::timeout(GOODBYE, closing).await.is_err() {
             tracing::debug!("connections were still open at the end");
         }
-    }
-}
-
-fn failure(error: request_response::OutboundFailure) -> RequestError {
-    use request_response::OutboundFailure;
-    match error {
-        OutboundFailure::Timeout => RequestError::Timeout,
-        OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => {
-            RequestError::Disconnected
-        }
-        OutboundFailure::UnsupportedProtocols => RequestError::Unsupported,
-        OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            RequestError::Malformed(error.to_string())
-        }
-        OutboundFailure::Io(_) => RequestError::Unanswered,
     }
 }
 

@@ -183,6 +183,33 @@ async fn reconnects_when_the_other_side_restarts() {
 }
 
 #[tokio::test]
+async fn a_peer_killed_without_a_goodbye_is_heard_again() {
+    for transport in BOTH {
+        let mut a = Node::start(1, transport).await;
+        let known = a.peer();
+        let (found, b) = tokio::sync::oneshot::channel();
+        let doomed = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let doomed = doomed.expect("a runtime");
+        doomed.spawn(async move {
+            let b = Node::start(2, transport).await;
+            b.handle.set_peers(vec![known]).await.expect("a good peer");
+            // Its sockets and timers die with the runtime, in the middle of everything.
+            assert!(found.send(b.peer_without_address()).is_ok());
+            b.sees(|_| false).await;
+        });
+        a.handle.set_peers(vec![b.await.expect("a start")]).await.expect("a good peer");
+        a.has_subscribers(1).await;
+        doomed.shutdown_background();
+
+        let b = Node::start(2, transport).await;
+        b.lists(&[&a]).await;
+        b.has_subscribers(1).await;
+        assert_eq!(b.handle.publish(TOPIC, b"back".to_vec()).await, Ok(Published::Sent));
+        assert_eq!(a.message().await.1, b"back", "{transport:?}");
+    }
+}
+
+#[tokio::test]
 async fn finds_a_peer_by_its_name() {
     let (a, b) = (Node::start(1, Transport::Tcp).await, Node::start(2, Transport::Tcp).await);
     b.handle.set_peers(vec![a.peer_without_address()]).await.expect("a good peer");
