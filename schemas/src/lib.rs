@@ -1,1 +1,21 @@
-//! Under construction.
+//! The shared standard: is this a valid record?
+//!
+//! Record kinds as JSON Schema 2020-12 over shared definitions (`json/`), code lists (`codes/`),
+//! semantic rules, field classes, and projection: which fields belong to which class, what a
+//! member that holds only some classes can check, and what it cannot.
+//!
+//! Pure: this crate knows nothing of clocks, disks, networks, keys or async.
+
+mod assemble;
+pub mod check;
+mod class;
+mod finding;
+mod rules;
+mod standard;
+mod tree;
+
+pub use assemble::{Disclosure, Parts, assemble};
+pub use class::{FieldClass, UnknownClass};
+pub use finding::{Finding, MAX_RECORD_BYTES, Severity, parse_json};
+pub use rules::RULES;
+pub use standard::{Kind, PartialCheck, Standard, ValidRecord};

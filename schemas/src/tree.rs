@@ -1,0 +1,286 @@
+//! A record kind as a tree of objects, lists and classified fields, read from its JSON Schema.
+//!
+//! Only the keywords listed here are understood, and any other refuses the schema: projecting a
+//! schema to some classes must stay mechanical. References are followed into the shared
+//! definitions; the tree holds no references.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::class::FieldClass;
+
+/// How references into the shared definitions begin.
+pub const COMMON: &str = "common.v1.json#/$defs/";
+/// Deepest nesting of a schema.
+const MAX_DEPTH: usize = 16;
+/// Keywords that constrain a field.
+const LEAF_KEYWORDS: [&str; 8] =
+    ["type", "pattern", "enum", "const", "minLength", "maxLength", "minimum", "maximum"];
+
+/// One place in a kind.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// An object: its properties, and whether each is required.
+    Object(BTreeMap<String, (Node, bool)>),
+    /// A list of at least one and at most `max` items.
+    Array {
+        /// What the items are.
+        items: Box<Node>,
+        /// Most items.
+        max: u64,
+    },
+    /// A field.
+    Leaf(Box<Leaf>),
+}
+
+/// A field.
+#[derive(Debug, Clone)]
+pub struct Leaf {
+    /// Its class.
+    pub class: FieldClass,
+    /// English title.
+    pub title: String,
+    /// The constraining keywords.
+    pub schema: Map<String, Value>,
+    /// How a coarser value is made of it.
+    pub coarse: Option<Coarse>,
+    /// Which check applies to it.
+    pub check: Option<Check>,
+}
+
+/// How a coarser value is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coarse {
+    /// First four digits of a Harmonized System code.
+    HsHeading,
+    /// Country of a UN/LOCODE.
+    LocodeCountry,
+    /// Day of a date and time.
+    Day,
+    /// Power of ten below a quantity, as `10^n`.
+    QuantityBand,
+}
+
+impl Coarse {
+    fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "hs-heading" => Self::HsHeading,
+            "locode-country" => Self::LocodeCountry,
+            "day" => Self::Day,
+            "quantity-band" => Self::QuantityBand,
+            _ => return None,
+        })
+    }
+
+    /// The pattern of the coarser value.
+    pub const fn pattern(self) -> &'static str {
+        match self {
+            Self::HsHeading => "^[0-9]{4}$",
+            Self::LocodeCountry => "^[A-Z]{2}$",
+            Self::Day => "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+            Self::QuantityBand => "^(0|10\\^-?[0-9]{1,2})$",
+        }
+    }
+
+    /// The coarser value of a text of the exact form.
+    pub fn apply(self, exact: &str) -> Option<String> {
+        match self {
+            Self::HsHeading => exact.get(..4).map(str::to_owned),
+            Self::LocodeCountry => exact.get(..2).map(str::to_owned),
+            Self::Day => exact.get(..10).map(str::to_owned),
+            Self::QuantityBand => {
+                let digits = exact.trim_start_matches('-');
+                let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+                if whole != "0" {
+                    return Some(format!("10^{}", whole.len().checked_sub(1)?));
+                }
+                let zeros = fraction.bytes().take_while(|b| *b == b'0').count();
+                let nothing = zeros == fraction.len();
+                Some(if nothing { "0".to_owned() } else { format!("10^-{}", zeros + 1) })
+            }
+        }
+    }
+}
+
+/// A check beyond the schema's keywords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// CAS registry number.
+    Cas,
+    /// ISO 6346 container number.
+    Container,
+    /// ISO 3166-1 alpha-2.
+    Country,
+    /// ISO 4217.
+    Currency,
+    /// Harmonized System.
+    Hs,
+    /// IMO ship number.
+    Imo,
+    /// UN/LOCODE.
+    Locode,
+}
+
+impl Check {
+    /// All checks.
+    pub const ALL: [Self; 7] = [
+        Self::Cas,
+        Self::Container,
+        Self::Country,
+        Self::Currency,
+        Self::Hs,
+        Self::Imo,
+        Self::Locode,
+    ];
+
+    /// The word in schemas.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cas => "cas",
+            Self::Container => "container",
+            Self::Country => "country",
+            Self::Currency => "currency",
+            Self::Hs => "hs",
+            Self::Imo => "imo",
+            Self::Locode => "locode",
+        }
+    }
+}
+
+/// Reads a kind's schema over the shared definitions.
+pub fn parse(kind: &Value, common: &Value) -> Result<Node, String> {
+    node(kind, common, "#", 0)
+}
+
+/// Calls `visit` for each field with its path; list items have the segment `*`.
+pub fn leaves<'t>(node: &'t Node, path: &str, visit: &mut dyn FnMut(&str, &'t Leaf)) {
+    match node {
+        Node::Object(properties) => {
+            for (name, (child, _)) in properties {
+                leaves(child, &format!("{path}/{name}"), visit);
+            }
+        }
+        Node::Array { items, .. } => leaves(items, &format!("{path}/*"), visit),
+        Node::Leaf(leaf) => visit(path, leaf),
+    }
+}
+
+fn node(schema: &Value, common: &Value, at: &str, depth: usize) -> Result<Node, String> {
+    if depth > MAX_DEPTH {
+        return Err(format!("{at}: nested too deep, or a definition that holds itself"));
+    }
+    let resolved = resolve(schema, common, at)?;
+    match resolved.get("type").and_then(Value::as_str) {
+        Some("object") => object(&resolved, common, at, depth),
+        Some("array") => array(&resolved, common, at, depth),
+        Some("string" | "integer" | "boolean") => leaf(&resolved, at),
+        other => Err(format!(
+            "{at}: type {other:?} is not allowed (no numbers with a fraction, no null)"
+        )),
+    }
+}
+
+fn resolve(schema: &Value, common: &Value, at: &str) -> Result<Map<String, Value>, String> {
+    let own = schema.as_object().ok_or_else(|| format!("{at}: not an object"))?;
+    let Some(reference) = own.get("$ref").and_then(Value::as_str) else { return Ok(own.clone()) };
+    let name = reference.strip_prefix(COMMON).ok_or_else(|| format!("{at}: {reference}"))?;
+    let target = common.get("$defs").and_then(|defs| defs.get(name)).and_then(Value::as_object);
+    let mut merged = target.ok_or_else(|| format!("{at}: no definition {name}"))?.clone();
+    merged.extend(own.iter().filter(|(k, _)| *k != "$ref").map(|(k, v)| (k.clone(), v.clone())));
+    Ok(merged)
+}
+
+fn object(
+    schema: &Map<String, Value>,
+    common: &Value,
+    at: &str,
+    depth: usize,
+) -> Result<Node, String> {
+    let allowed = ["type", "required", "properties", "additionalProperties", "minProperties"];
+    only(schema, &allowed, at)?;
+    titled(schema, at)?;
+    let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+    let filled = schema.get("minProperties").and_then(Value::as_u64) == Some(1);
+    if !closed || !filled {
+        return Err(format!(
+            "{at}: an object must have additionalProperties false and minProperties 1"
+        ));
+    }
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let properties = properties.ok_or_else(|| format!("{at}: no properties"))?;
+    if let Some(name) = required.iter().find(|name| !properties.contains_key(**name)) {
+        return Err(format!("{at}: requires {name}, which is no property"));
+    }
+    let children = properties.iter().map(|(name, child)| {
+        let child = node(child, common, &format!("{at}/{name}"), depth + 1)?;
+        Ok((name.clone(), (child, required.contains(&name.as_str()))))
+    });
+    Ok(Node::Object(children.collect::<Result<_, String>>()?))
+}
+
+fn array(
+    schema: &Map<String, Value>,
+    common: &Value,
+    at: &str,
+    depth: usize,
+) -> Result<Node, String> {
+    only(schema, &["type", "minItems", "maxItems", "items"], at)?;
+    let max = schema.get("maxItems").and_then(Value::as_u64);
+    let filled = schema.get("minItems").and_then(Value::as_u64) == Some(1);
+    let (Some(max), true, Some(items)) = (max, filled, schema.get("items")) else {
+        return Err(format!("{at}: a list must have items, minItems 1 and maxItems"));
+    };
+    let items = Box::new(node(items, common, &format!("{at}/*"), depth + 1)?);
+    Ok(Node::Array { items, max })
+}
+
+fn leaf(schema: &Map<String, Value>, at: &str) -> Result<Node, String> {
+    let annotations = ["x-class", "x-tded", "x-coarse", "x-check"];
+    only(schema, &[LEAF_KEYWORDS.as_slice(), &annotations].concat(), at)?;
+    let title = titled(schema, at)?;
+    let word = |key: &str| schema.get(key).and_then(Value::as_str);
+    let class = word("x-class").ok_or_else(|| format!("{at}: no x-class"))?;
+    let class: FieldClass = class.parse().map_err(|e| format!("{at}: {e}"))?;
+    let unknown = |key: &str| format!("{at}: unknown {key}");
+    let coarse = word("x-coarse")
+        .map(|w| Coarse::from_word(w).ok_or_else(|| unknown("x-coarse")))
+        .transpose()?;
+    if coarse.is_some() && class.coarse().is_none() {
+        return Err(format!("{at}: class {} has no coarser class", class.as_str()));
+    }
+    let check = word("x-check")
+        .map(|w| Check::ALL.into_iter().find(|c| c.as_str() == w).ok_or_else(|| unknown("x-check")))
+        .transpose()?;
+    let bounded = word("type") != Some("string")
+        || ["maxLength", "enum", "const", "pattern"].iter().any(|k| schema.contains_key(*k));
+    if !bounded {
+        return Err(format!("{at}: a text must be bounded"));
+    }
+    let constraints = LEAF_KEYWORDS.iter().filter_map(|keyword| {
+        schema.get(*keyword).map(|value| ((*keyword).to_owned(), value.clone()))
+    });
+    let schema = constraints.collect();
+    Ok(Node::Leaf(Box::new(Leaf { class, title, schema, coarse, check })))
+}
+
+fn only(schema: &Map<String, Value>, allowed: &[&str], at: &str) -> Result<(), String> {
+    let always =
+        ["$schema", "$id", "title", "x-title-fr", "description", "x-description-fr", "x-wco-id"];
+    let foreign =
+        schema.keys().find(|k| !allowed.contains(&k.as_str()) && !always.contains(&k.as_str()));
+    foreign.map_or(Ok(()), |keyword| Err(format!("{at}: keyword {keyword} is not allowed")))
+}
+
+fn titled(schema: &Map<String, Value>, at: &str) -> Result<String, String> {
+    let text = |key: &str| schema.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
+    match (text("title"), text("x-title-fr")) {
+        (Some(title), Some(_)) => Ok(title.to_owned()),
+        _ => Err(format!("{at}: no title in English and French")),
+    }
+}
