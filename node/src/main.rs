@@ -1,1 +1,28 @@
-fn main() {}
+//! `sealwire`: one administration's node, and the commands that prepare and operate it.
+//!
+//! Parse, load, run; nothing else lives here.
+
+mod admit;
+mod backup;
+mod cli;
+mod config;
+mod context;
+mod demo;
+mod exchange;
+mod feed;
+mod http;
+mod issue;
+mod journal;
+mod keys;
+mod node;
+mod principals;
+mod refusal;
+mod release;
+mod store;
+mod sync;
+mod telemetry;
+mod unseal;
+
+fn main() -> std::process::ExitCode {
+    cli::main(demo::run)
+}

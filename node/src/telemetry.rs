@@ -36,6 +36,9 @@ pub fn start(log: &Log) -> Result<(), TelemetryError> {
     let directives = EnvFilter::builder()
         .parse(&filter)
         .map_err(|cause| TelemetryError::Filter { filter: filter.clone(), cause })?;
+    // libp2p's gossipsub would write the bytes of messages.
+    let quiet = "libp2p_gossipsub=error".parse().expect("a target and a level is a directive");
+    let directives = directives.add_directive(quiet);
     let builder =
         tracing_subscriber::fmt().with_env_filter(directives).with_writer(std::io::stderr);
     if log.json {

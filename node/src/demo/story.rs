@@ -251,9 +251,9 @@ impl Stage<'_> {
     /// An auditor's process on the plain files of a node, with the auditor's own trust file.
     fn audited(&self, member: &str) -> anyhow::Result<()> {
         let node = self.node(member)?;
-        let trust = self.dir.join("auditor-trust.json");
+        let trust = self.dir.join("auditor-trust.toml");
         let register = self.register_digest(node)?;
-        let text = trust_file(&register)?;
+        let text = trust_file(member, &register);
         std::fs::write(&trust, text).context("cannot write the auditor's trust file")?;
         let data = node.dir().join("data");
         let (data, trust) = (data.to_string_lossy(), trust.to_string_lossy());
@@ -288,9 +288,8 @@ impl Stage<'_> {
 }
 
 /// What the auditor trusts: the register, by its digest, and how many must have cosigned.
-fn trust_file(register_digest: &str) -> anyhow::Result<Vec<u8>> {
-    let trust = json!({"register": register_digest, "witnesses": WITNESSES});
-    Ok(serde_json::to_vec_pretty(&trust)?)
+fn trust_file(member: &str, register_digest: &str) -> String {
+    format!("log = \"{member}\"\nregister = \"{register_digest}\"\nwitnesses = {WITNESSES}\n")
 }
 
 /// Refuses an example that is not valid, with all findings.

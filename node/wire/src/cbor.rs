@@ -75,6 +75,18 @@ pub fn decode(what: &'static str, bytes: &[u8], limit: usize) -> Result<Value, C
     if encode(&value) == bytes { Ok(value) } else { Err(CborError::NotDeterministic { what }) }
 }
 
+/// Reads the next value of a CBOR sequence (RFC 8742) and moves `rest` behind it.
+pub fn decode_next(what: &'static str, rest: &mut &[u8], limit: usize) -> Result<Value, CborError> {
+    let before = *rest;
+    let mut reader = before.get(..limit).unwrap_or(before);
+    let window = reader.len();
+    let parsed: Result<Value, _> = from_reader_with_recursion_limit(&mut reader, MAX_DEPTH);
+    parsed.map_err(|_| CborError::Malformed { what })?;
+    let (item, tail) = before.split_at_checked(window - reader.len()).unwrap_or((before, &[]));
+    *rest = tail;
+    decode_plain(what, item, limit)
+}
+
 /// Reads one value under exactly the tag `tag`.
 pub fn decode_tagged(
     what: &'static str,
@@ -398,6 +410,16 @@ mod tests {
     fn a_huge_length_in_a_short_input_is_refused_cheaply() {
         assert!(matches!(refused("9bffffffffffffffff"), CborError::Malformed { .. }));
         assert!(matches!(refused("5b7fffffffffffffff00"), CborError::Malformed { .. }));
+    }
+
+    #[test]
+    fn a_sequence_is_read_value_by_value() {
+        let bytes = hex::decode("01820203616161").unwrap();
+        let mut rest = &bytes[..];
+        assert_eq!(decode_next("test", &mut rest, 10), Ok(Value::from(1)));
+        assert!(decode_next("test", &mut rest, 10).unwrap().is_array());
+        assert_eq!(decode_next("test", &mut rest, 10), Ok(Value::from("a")));
+        assert!(decode_next("test", &mut rest, 10).is_err(), "a lone head is no value");
     }
 
     fn values() -> impl Strategy<Value = Value> {

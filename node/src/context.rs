@@ -1,0 +1,236 @@
+//! What every step of the exchange may ask: who we are, the register in force, our keys, the
+//! store's reader, and what follows from them (audience secrets, members' seal keys).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::message::{Item, WRAP};
+use sealwire_wire::register::Register;
+use sealwire_wire::seal::{
+    self, AudienceContext, AudienceId, AudienceSecret, SealError, SealPublicKey,
+};
+use sealwire_wire::statement::{AudienceManifest, Body, Head, KeyManifest, Manifest, Statement};
+
+use crate::admit::{self, Opened};
+use crate::issue::{Issuer, Now, secret_context};
+use crate::keys::{DataKey, Keys};
+use crate::store::{Fact, Reader, StoredEntry};
+
+/// Classes that may rest in clear.
+const CLEAR_CLASSES: [&str; 3] = ["open", "core", "core.coarse"];
+
+/// Most audience secrets asked for again at a time; the rest follow when these have come.
+pub const MAX_MISSED_SECRETS: usize = 64;
+
+/// The surroundings of one member's node.
+pub struct Context {
+    /// Who we are.
+    pub own: MemberId,
+    /// Our keys.
+    pub keys: Keys,
+    /// Signs and seals.
+    pub issuer: Issuer,
+    /// Reads what is durable.
+    pub reader: Reader,
+    register: RwLock<Arc<Register>>,
+    seal_keys: RwLock<BTreeMap<MemberId, (u64, SealPublicKey)>>,
+    heads: RwLock<BTreeMap<MemberId, Head>>,
+    own_audiences: RwLock<BTreeMap<AudienceId, OwnAudience>>,
+    missed: RwLock<BTreeMap<AudienceId, (MemberId, u64)>>,
+}
+
+/// An audience that we made: for whom, and where in our log it is distributed.
+#[derive(Debug, Clone)]
+pub struct OwnAudience {
+    /// Index of the entry.
+    pub index: u64,
+    /// For whom.
+    pub to: BTreeSet<MemberId>,
+}
+
+impl Context {
+    /// Loads what the reader holds.
+    pub fn new(own: MemberId, keys: Keys, register: Register, reader: Reader) -> Self {
+        let federation = register.federation().to_owned();
+        let issuer = Issuer::new(own.clone(), federation, keys.sign.clone(), keys.data.clone());
+        let context = Self {
+            own,
+            keys,
+            issuer,
+            reader,
+            register: RwLock::new(Arc::new(register)),
+            seal_keys: RwLock::default(),
+            heads: RwLock::default(),
+            own_audiences: RwLock::default(),
+            missed: RwLock::default(),
+        };
+        for kind in ["key", "audience"] {
+            for (log, index) in context.reader.control_entries(kind) {
+                if let Ok(Some(entry)) = context.reader.entry(&log, index)
+                    && let Ok(statement) = Statement::parse(&entry.item.statement)
+                {
+                    context.learn(&log, index, statement.manifest());
+                }
+            }
+        }
+        context
+    }
+
+    /// Takes what a durable control entry says: a member's seal key, our own audience, or a
+    /// secret that is meant for us.
+    pub fn learn(&self, log: &MemberId, index: u64, manifest: &Manifest) {
+        match &manifest.body {
+            Body::Key(key) => self.learn_seal_key(log, key),
+            Body::Audience(audience)
+                if *log != self.own
+                    && audience.to.contains(&self.own)
+                    && self.reader.secret(&audience.audience).is_none() =>
+            {
+                let mut missed = self.missed.write().unwrap_or_else(PoisonError::into_inner);
+                if missed.len() < MAX_MISSED_SECRETS {
+                    missed.insert(audience.audience, (log.clone(), index));
+                }
+            }
+            Body::Audience(audience) if *log == self.own => {
+                let known = OwnAudience { index, to: audience.to.clone() };
+                let mut map = self.own_audiences.write().unwrap_or_else(PoisonError::into_inner);
+                map.insert(audience.audience, known);
+            }
+            _ => {}
+        }
+    }
+
+    /// Audience secrets meant for us that we could not open, and the entries that announced them.
+    pub fn missed_secrets(&self) -> BTreeMap<AudienceId, (MemberId, u64)> {
+        self.missed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A missed secret has come.
+    pub fn found_secret(&self, audience: &AudienceId) {
+        self.missed.write().unwrap_or_else(PoisonError::into_inner).remove(audience);
+    }
+
+    /// An audience that we made and distributed.
+    pub fn own_audience(&self, id: &AudienceId) -> Option<OwnAudience> {
+        self.own_audiences.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The register in force.
+    pub fn register(&self) -> Arc<Register> {
+        Arc::clone(&self.register.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The federation's name.
+    pub fn federation(&self) -> String {
+        self.register().federation().to_owned()
+    }
+
+    /// The origin line of a member's log.
+    pub fn origin(&self, member: &MemberId) -> String {
+        format!("{}/{member}", self.register().federation())
+    }
+
+    /// What holds for a statement signed at `unix_ms`.
+    pub fn now(&self, unix_ms: u64) -> Now {
+        Now {
+            unix_ms,
+            register: self.register().version(),
+            heads: self.heads.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Takes the heads that the next statements name.
+    pub fn set_heads(&self, heads: BTreeMap<MemberId, Head>) {
+        *self.heads.write().unwrap_or_else(PoisonError::into_inner) = heads;
+    }
+
+    /// The public sign key of `member` that is valid at any index under `key_id`.
+    pub fn sign_key(&self, member: &MemberId, key_id: &Digest) -> Option<[u8; 32]> {
+        let register = self.register();
+        let member = register.member(member)?;
+        let key = member
+            .keys
+            .iter()
+            .find(|k| k.thumbprint == *key_id && k.use_ == sealwire_wire::register::KeyUse::Sign)?;
+        Some(key.public)
+    }
+
+    /// The members' seal keys known.
+    pub fn seal_keys(&self) -> BTreeMap<MemberId, SealPublicKey> {
+        let keys = self.seal_keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().map(|(member, (_, key))| (member.clone(), key.clone())).collect()
+    }
+
+    /// Takes the seal key that a member announced in its own log, unless a later epoch is known.
+    fn learn_seal_key(&self, member: &MemberId, key: &KeyManifest) {
+        let Ok(public) = SealPublicKey::from_bytes(&key.public) else { return };
+        let mut keys = self.seal_keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.get(member).is_none_or(|(epoch, _)| *epoch <= key.epoch) {
+            keys.insert(member.clone(), (key.epoch, public));
+        }
+    }
+
+    /// An audience secret that we hold.
+    pub fn secret_of(&self, audience: &AudienceId) -> Option<AudienceSecret> {
+        let (originator, sealed) = self.reader.secret(audience)?;
+        self.reopen(&Fact::Secret { audience: *audience, originator, sealed })
+    }
+
+    /// Opens a distributed audience secret with whichever of our seal keys fits; gives the fact
+    /// that keeps it.
+    pub fn unwrap(
+        &self,
+        originator: &MemberId,
+        audience: &AudienceManifest,
+        sealed: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Fact, SealError> {
+        let wrap = sealed.get(WRAP).ok_or(SealError::NotARecipient)?;
+        let context = AudienceContext { originator, audience: &audience.audience };
+        let mut last = SealError::NotARecipient;
+        for epoch in self.keys.seal.iter().rev() {
+            match seal::unwrap(wrap, context, &self.own, &epoch.key, &audience.commitment) {
+                Ok(secret) => {
+                    return Ok(self.issuer.keep(&audience.audience, originator, &secret));
+                }
+                Err(SealError::NotARecipient) => {}
+                Err(other) => last = other,
+            }
+        }
+        Err(last)
+    }
+
+    /// The secret inside a fact that [`Self::unwrap`] gave.
+    pub fn reopen(&self, fact: &Fact) -> Option<AudienceSecret> {
+        let Fact::Secret { audience, sealed, .. } = fact else { return None };
+        let secret = self.keys.data.open(&secret_context(audience), sealed)?;
+        Some(AudienceSecret::from_bytes(secret.as_slice().try_into().ok()?))
+    }
+
+    /// Opens what we can open of a stored record; `None` for a control entry.
+    pub fn open(&self, entry: &StoredEntry) -> Option<(Statement, Opened)> {
+        let statement = Statement::parse(&entry.item.statement).ok()?;
+        let Body::Record(record) = &statement.manifest().body else { return None };
+        let opened = admit::open(statement.claims(), record, &entry.item.sealed, |audience| {
+            self.secret_of(audience)
+        });
+        Some((statement, opened))
+    }
+}
+
+/// The plaintexts of an entry's core classes that the local data key can open: what the plain log
+/// files may show.
+pub fn disclosed(data: &DataKey, reader: &Reader, item: &Item) -> BTreeMap<String, Vec<u8>> {
+    let Ok(statement) = Statement::parse(&item.statement) else { return BTreeMap::new() };
+    let Body::Record(record) = &statement.manifest().body else { return BTreeMap::new() };
+    let core = |class: &String| CLEAR_CLASSES.contains(&class.as_str());
+    let sealed = item.sealed.iter().filter(|(class, _)| core(class));
+    let sealed = sealed.map(|(class, bytes)| (class.clone(), bytes.clone())).collect();
+    let opened = admit::open(statement.claims(), record, &sealed, |audience| {
+        let (_, sealed) = reader.secret(audience)?;
+        let secret = data.open(&secret_context(audience), &sealed)?;
+        Some(AudienceSecret::from_bytes(secret.as_slice().try_into().ok()?))
+    });
+    let parts = opened.parts.into_iter();
+    parts.map(|(class, part)| (class.as_str().to_owned(), part.to_bytes())).collect()
+}

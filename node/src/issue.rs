@@ -1,0 +1,267 @@
+//! From a valid record to a sealed, signed entry. The sole user of the member's sign key.
+//!
+//! This module knows nothing of logs and disks: it gives back entries that are not logged yet,
+//! and the local facts that must become durable with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::SigningKey;
+use getrandom::SysRng;
+use getrandom::rand_core::{Rng as _, UnwrapErr};
+use sealwire_schemas::{FieldClass, ValidRecord};
+use sealwire_wire::cbor;
+use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::message::WRAP;
+use sealwire_wire::part::{Disclosure, Part};
+use sealwire_wire::seal::{
+    self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
+};
+use sealwire_wire::statement::{
+    AudienceManifest, AuthenticStatement, Body, Claims, Denial, Head, KeyManifest, Manifest,
+    PartRef, RecordManifest, RegisterManifest, Relation, StatementError,
+};
+
+use crate::keys::{DataKey, SealEpoch};
+use crate::refusal::Refusal;
+use crate::release::Plan;
+use crate::store::Fact;
+
+/// How long an audience secret is used, in seconds.
+pub const AUDIENCE_LIFETIME_SECS: u64 = 24 * 3600;
+
+/// A signed entry that has no place in the log yet.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// What was signed.
+    pub statement: AuthenticStatement,
+    /// Sealed parts by class, or the wrapped secret.
+    pub sealed: BTreeMap<String, Vec<u8>>,
+}
+
+/// An audience secret in use.
+#[derive(Clone)]
+pub struct Audience {
+    /// Its id.
+    pub id: AudienceId,
+    /// The secret.
+    pub secret: AudienceSecret,
+    /// When it stops being used, seconds since 1970.
+    pub until: u64,
+    /// Thumbprints of the seal keys it was wrapped for: a change of keys ends it.
+    pub wrapped_for: BTreeMap<MemberId, Digest>,
+}
+
+/// What holds for every statement that is signed now.
+#[derive(Debug, Clone)]
+pub struct Now {
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Version of the register in force.
+    pub register: u64,
+    /// Other logs' heads last seen.
+    pub heads: BTreeMap<MemberId, Head>,
+}
+
+/// Signs for one member.
+pub struct Issuer {
+    member: MemberId,
+    federation: String,
+    key: SigningKey,
+    data: DataKey,
+}
+
+impl Issuer {
+    /// Takes the sign key.
+    pub fn new(member: MemberId, federation: String, key: SigningKey, data: DataKey) -> Self {
+        Self { member, federation, key, data }
+    }
+
+    /// Seals and signs a valid record for the audiences given per class.
+    pub fn record(
+        &self,
+        now: &Now,
+        id: RecordId,
+        community: &str,
+        record: &ValidRecord,
+        relation: Option<Relation>,
+        plan: &Plan,
+        audiences: &BTreeMap<FieldClass, Audience>,
+    ) -> Result<Issued, Refusal> {
+        let kind = record.kind();
+        let mut parts = BTreeMap::new();
+        let mut sealed = BTreeMap::new();
+        for (class, fields) in record.split() {
+            let audience =
+                audiences.get(&class).ok_or_else(|| internal("a class has no audience"))?;
+            let part = salted(fields)?;
+            let class = class.as_str().to_owned();
+            let commitment = part.commitment(&id, &class);
+            let context = PartContext {
+                originator: &self.member,
+                record: &id,
+                class: &class,
+                commitment: &commitment,
+            };
+            let plaintext = part.to_bytes();
+            let bytes = seal::seal_part(&audience.secret, context, &plaintext, random());
+            let length = seal::padded_len(plaintext.len()) as u64;
+            parts.insert(class.clone(), PartRef { commitment, length, audience: audience.id });
+            sealed.insert(class, bytes);
+        }
+        let handling = cbor::from_json(record.handling())
+            .ok_or_else(|| internal("the handling block holds a value that has no CBOR form"))?;
+        let body = Body::Record(RecordManifest {
+            kind: kind.name().to_owned(),
+            community: community.to_owned(),
+            to: plan.to.clone(),
+            schema: kind.schema_id().to_owned(),
+            schema_digest: Digest(kind.digest()),
+            code_lists: kind.code_lists().clone(),
+            handling,
+            relation,
+            parts,
+        });
+        let statement = self.sign(now, id, body)?;
+        Ok(Issued { statement, sealed })
+    }
+
+    /// Makes an audience secret for `to`, the entry that distributes it (none when the audience
+    /// is the originator alone), and the fact that keeps it.
+    pub fn audience(
+        &self,
+        now: &Now,
+        community: &str,
+        to: &BTreeSet<MemberId>,
+        seal_keys: &BTreeMap<MemberId, SealPublicKey>,
+    ) -> Result<(Audience, Option<Issued>, Fact), Refusal> {
+        let id: AudienceId = random();
+        let secret = AudienceSecret::from_bytes(random());
+        let until = now.unix_ms / 1000 + AUDIENCE_LIFETIME_SECS;
+        let keys: Vec<(&MemberId, &SealPublicKey)> =
+            to.iter().filter_map(|m| Some((m, seal_keys.get(m)?))).collect();
+        let wrapped_for = keys.iter().map(|(m, k)| ((*m).clone(), k.thumbprint())).collect();
+        let issued = if to.is_empty() {
+            None
+        } else {
+            let mut sealed = BTreeMap::new();
+            if !keys.is_empty() {
+                sealed.insert(WRAP.to_owned(), self.wrap(&id, &secret, &keys)?);
+            }
+            let body = Body::Audience(AudienceManifest {
+                audience: id,
+                community: community.to_owned(),
+                to: to.clone(),
+                commitment: secret.commitment(&id),
+                until,
+            });
+            let statement = self.sign(now, new_id(now.unix_ms), body)?;
+            Some(Issued { statement, sealed })
+        };
+        let fact = self.keep(&id, &self.member, &secret);
+        Ok((Audience { id, secret, until, wrapped_for }, issued, fact))
+    }
+
+    /// Wraps a secret of ours again, for one member.
+    pub fn wrap(
+        &self,
+        id: &AudienceId,
+        secret: &AudienceSecret,
+        keys: &[(&MemberId, &SealPublicKey)],
+    ) -> Result<Vec<u8>, Refusal> {
+        let context = AudienceContext { originator: &self.member, audience: id };
+        seal::wrap(secret, context, keys, &mut UnwrapErr(SysRng)).map_err(|e: SealError| {
+            Refusal::new("cannot-wrap", 422, e.to_string(), "see the members' seal keys")
+        })
+    }
+
+    /// The fact that keeps an audience secret under the local data key.
+    pub fn keep(&self, id: &AudienceId, originator: &MemberId, secret: &AudienceSecret) -> Fact {
+        Fact::Secret {
+            audience: *id,
+            originator: originator.clone(),
+            sealed: self.data.seal(&secret_context(id), secret.as_bytes()),
+        }
+    }
+
+    /// Announces a seal key.
+    pub fn key(&self, now: &Now, epoch: &SealEpoch) -> Result<Issued, Refusal> {
+        let public = epoch.key.public().map_err(|e| internal(&e.to_string()))?;
+        let body = Body::Key(KeyManifest {
+            epoch: epoch.epoch,
+            public: public.as_bytes().to_vec(),
+            from: epoch.from,
+            until: epoch.until,
+        });
+        let statement = self.sign(now, new_id(now.unix_ms), body)?;
+        Ok(Issued { statement, sealed: BTreeMap::new() })
+    }
+
+    /// Records the adoption of a register version.
+    pub fn adoption(&self, now: &Now, version: u64, digest: Digest) -> Result<Issued, Refusal> {
+        let body = Body::Register(RegisterManifest { version, digest });
+        let statement = self.sign(now, new_id(now.unix_ms), body)?;
+        Ok(Issued { statement, sealed: BTreeMap::new() })
+    }
+
+    /// Signs the answer that `ranges` of our log are not addressed to `asker`.
+    pub fn denial(&self, now: &Now, asker: &MemberId, ranges: Vec<(u64, u64)>) -> Vec<u8> {
+        let denial = Denial {
+            federation: self.federation.clone(),
+            asker: asker.clone(),
+            register: now.register,
+            ranges,
+        };
+        denial.sign(&self.key, self.claims(now, new_id(now.unix_ms)))
+    }
+
+    fn claims(&self, now: &Now, subject: RecordId) -> Claims {
+        Claims { issuer: self.member.clone(), subject, issued_at: now.unix_ms / 1000 }
+    }
+
+    fn sign(&self, now: &Now, id: RecordId, body: Body) -> Result<AuthenticStatement, Refusal> {
+        let manifest = Manifest {
+            federation: self.federation.clone(),
+            register: now.register,
+            nonce: random(),
+            heads: now.heads.clone(),
+            body,
+        };
+        sealwire_wire::statement::sign(&self.key, self.claims(now, id), manifest).map_err(
+            |e: StatementError| {
+                Refusal::new("manifest-too-large", 413, e.to_string(), "name fewer members")
+            },
+        )
+    }
+}
+
+/// A fresh record id.
+pub fn new_id(unix_ms: u64) -> RecordId {
+    RecordId::new(unix_ms, &random())
+}
+
+/// The context under which an audience secret rests below the local data key.
+pub fn secret_context(id: &AudienceId) -> String {
+    format!("audience {}", hex::encode(id))
+}
+
+fn salted(fields: Vec<sealwire_schemas::Disclosure>) -> Result<Part, Refusal> {
+    let disclosures = fields
+        .into_iter()
+        .map(|field| {
+            let value = cbor::from_json(&field.value)
+                .ok_or_else(|| internal("a field holds a value that has no CBOR form"))?;
+            Ok(Disclosure { pointer: field.pointer, value, salt: random() })
+        })
+        .collect::<Result<_, Refusal>>()?;
+    Part::new(disclosures).map_err(|e| internal(&e.to_string()))
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    UnwrapErr(SysRng).fill_bytes(&mut bytes);
+    bytes
+}
+
+fn internal(cause: &str) -> Refusal {
+    Refusal::fault("internal", format!("cannot issue record: {cause}"), "report this with the log")
+}

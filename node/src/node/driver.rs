@@ -1,0 +1,285 @@
+//! The writer thread: one input queue, one machine, one journal.
+//!
+//! It takes what waits, asks the machine, makes all facts of the batch durable in one commit,
+//! and only then lets anything be seen. Crash points: before the commit returns nothing was told
+//! to anyone; after it, everything told is on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use sealwire_wire::id::MemberId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::context::Context;
+use crate::exchange::{Exchange, HeadKeys, Input, MAX_GAPS, Mirror, Order, Unit};
+use crate::journal::AppendError;
+use crate::refusal::Refusal;
+use crate::store::{CommitError, Fact, Writer};
+
+use super::Counters;
+
+/// Inputs waiting for the writer.
+pub const INPUT_QUEUE: usize = 1024;
+/// Most inputs in one commit.
+pub const MAX_BATCH: usize = 256;
+/// Orders waiting for the network.
+pub const ORDER_QUEUE: usize = 4096;
+
+/// Where an entry was logged.
+#[derive(Debug, Clone, Copy)]
+pub struct Logged {
+    /// Its index.
+    pub index: u64,
+    /// The size of the tree that covers it.
+    pub size: u64,
+}
+
+/// What the writer thread is given.
+pub enum Message {
+    /// Something happened.
+    Input(Input),
+    /// Entries of ours to log; the answer comes when they are durable.
+    Log(Unit, oneshot::Sender<Result<Logged, Refusal>>),
+}
+
+/// A picture of the machine after the last batch.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Size of our own log.
+    pub size: u64,
+    /// Last cursor of the feed.
+    pub cursor: u64,
+    /// Connected members.
+    pub connected: BTreeSet<MemberId>,
+    /// Per mirrored log: size mirrored, size its owner is known to have signed, size that we
+    /// cosigned, gaps, stopped.
+    pub mirrors: BTreeMap<MemberId, MirrorState>,
+    /// Set when the journal can no longer be written.
+    pub fault: Option<String>,
+}
+
+/// One mirrored log in a [`Snapshot`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MirrorState {
+    /// Leaves verified.
+    pub size: u64,
+    /// Size that its owner is known to have signed.
+    pub announced: u64,
+    /// Size that we cosigned.
+    pub cosigned: u64,
+    /// Indexes neither held nor answered for.
+    pub gaps: usize,
+    /// Whether the log contradicted itself.
+    pub stopped: bool,
+}
+
+/// The writer thread's state.
+pub struct Driver {
+    /// The surroundings.
+    pub context: Arc<Context>,
+    /// The store's writing half.
+    pub writer: Writer,
+    /// Where orders for the network go.
+    pub orders: mpsc::Sender<Order>,
+    /// Where the picture goes.
+    pub snapshot: watch::Sender<Snapshot>,
+    /// Counts.
+    pub counters: Arc<Counters>,
+}
+
+impl Driver {
+    /// Runs until every sender of the queue is gone.
+    pub fn run(mut self, mut exchange: Exchange, mut queue: mpsc::Receiver<Message>) {
+        self.show(&exchange);
+        let mut feedback = Vec::new();
+        while let Some(first) = queue.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < MAX_BATCH
+                && let Ok(next) = queue.try_recv()
+            {
+                batch.push(next);
+            }
+            batch.extend(feedback.drain(..).map(Message::Input));
+            let mut waiting = BTreeMap::new();
+            let orders = self.decide(&mut exchange, batch, &mut waiting);
+            match self.perform(orders, &mut waiting, &mut feedback) {
+                Ok(()) => {}
+                Err(CommitError::Append(
+                    cause @ (AppendError::Full { .. } | AppendError::Write { .. }),
+                )) => {
+                    tracing::error!(%cause, "disk full: nothing of this batch was logged");
+                    Counters::add(&self.counters.commit_failures, 1);
+                    refuse_all(
+                        waiting,
+                        "disk-full",
+                        &cause.to_string(),
+                        "free space on the data directory's disk and publish again",
+                    );
+                    exchange = load(&self.context, exchange.connected().clone());
+                }
+                Err(cause) => {
+                    tracing::error!(%cause, "journal fault: this node stops taking records until it is started again");
+                    refuse_all(
+                        waiting,
+                        "journal-fault",
+                        &cause.to_string(),
+                        "start the node again; it reloads what is durable",
+                    );
+                    self.snapshot.send_modify(|s| s.fault = Some(cause.to_string()));
+                    return;
+                }
+            }
+            self.context.set_heads(exchange.heads());
+            self.show(&exchange);
+        }
+    }
+
+    fn decide(
+        &self,
+        exchange: &mut Exchange,
+        batch: Vec<Message>,
+        waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
+    ) -> Vec<Order> {
+        let now = unix_ms();
+        let mut units = Vec::new();
+        let mut inputs = Vec::new();
+        for message in batch {
+            match message {
+                Message::Input(input) => inputs.push(input),
+                Message::Log(mut unit, reply) => {
+                    unit.token = units.len() as u64;
+                    waiting.insert(unit.token, reply);
+                    units.push(unit);
+                }
+            }
+        }
+        let mut orders = Vec::new();
+        if !units.is_empty() {
+            orders = exchange.handle(Input::Own(units), now);
+        }
+        for input in inputs {
+            orders.extend(exchange.handle(input, now));
+        }
+        orders
+    }
+
+    fn perform(
+        &mut self,
+        orders: Vec<Order>,
+        waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
+        feedback: &mut Vec<Input>,
+    ) -> Result<(), CommitError> {
+        let mut facts: Vec<Fact> = Vec::new();
+        let mut after = Vec::new();
+        for order in orders {
+            match order {
+                Order::Commit(more) => facts.extend(more),
+                other => after.push(other),
+            }
+        }
+        if !facts.is_empty() {
+            let started = Instant::now();
+            self.writer.commit(&facts)?;
+            Counters::add(&self.counters.commits, 1);
+            Counters::add(&self.counters.facts, facts.len() as u64);
+            tracing::info!(
+                facts = facts.len(),
+                elapsed_us = started.elapsed().as_micros() as u64,
+                "committed"
+            );
+        }
+        for order in after {
+            match order {
+                Order::Logged { token, index, size } => {
+                    if let Some(reply) = waiting.remove(&token) {
+                        // A caller that went away finds its record by its idempotency key.
+                        let _ = reply.send(Ok(Logged { index, size }));
+                    }
+                }
+                Order::Learn { log, index, manifest } => {
+                    self.context.learn(&log, index, &manifest);
+                }
+                order => self.send(order, feedback),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, order: Order, feedback: &mut Vec<Input>) {
+        if let Err(refused) = self.orders.try_send(order) {
+            Counters::add(&self.counters.orders_dropped, 1);
+            // Announcements and cosignatures heal by themselves; a pull must be known to be over.
+            if let Order::Pull { log, .. } | Order::Fetch { log, .. } = refused.into_inner() {
+                feedback.push(Input::PullEnded { log, failed: true });
+            }
+        }
+    }
+
+    fn show(&self, exchange: &Exchange) {
+        let mirrors = exchange.mirrors().map(|(log, mirror)| {
+            let state = MirrorState {
+                size: mirror.frontier.size(),
+                announced: mirror.announced,
+                cosigned: mirror.cosigned.as_ref().map_or(0, |(size, _)| *size),
+                gaps: mirror.gaps.len(),
+                stopped: mirror.stopped,
+            };
+            (log.clone(), state)
+        });
+        let snapshot = Snapshot {
+            size: exchange.own_size(),
+            cursor: self.context.reader.last_cursor(),
+            connected: exchange.connected().clone(),
+            mirrors: mirrors.collect(),
+            fault: None,
+        };
+        self.snapshot.send_replace(snapshot);
+    }
+}
+
+/// Builds the machine from what is durable.
+pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
+    let reader = &context.reader;
+    let register = context.register();
+    let mut mirrors = BTreeMap::new();
+    for member in register.members().filter(|m| m.id != context.own) {
+        let frontier = reader.frontier(&member.id);
+        let head = reader
+            .checkpoint(&member.id)
+            .and_then(|note| crate::sync::head(context, &member.id, &note).ok());
+        let cosigned =
+            reader.cosignatures(&member.id).into_iter().find(|c| c.by == context.own).and_then(
+                |c| {
+                    let head = head.as_ref().filter(|h| h.checkpoint.size == c.size);
+                    let note = head.map(|h| format!("{}{}\n", h.note, c.line)).unwrap_or_default();
+                    Some((c.size, note)).filter(|(_, note)| !note.is_empty())
+                },
+            );
+        let gaps = reader.missing(&member.id, MAX_GAPS).into_iter().collect();
+        mirrors.insert(member.id.clone(), Mirror::held(frontier, head, gaps, cosigned));
+    }
+    let keys = HeadKeys { log: context.keys.log.clone(), cosign: context.keys.cosign.clone() };
+    let own = context.own.clone();
+    let frontier = reader.frontier(&own);
+    Exchange::new(context.federation(), own, keys, frontier, mirrors, connected)
+}
+
+/// This machine's clock, milliseconds since 1970.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn refuse_all(
+    waiting: BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
+    code: &str,
+    cause: &str,
+    hint: &str,
+) {
+    for reply in waiting.into_values() {
+        let text = format!("cannot log record: {cause}");
+        let refusal = Refusal { status: 507, ..Refusal::fault(code, text, hint) };
+        let _ = reply.send(Err(refusal));
+    }
+}

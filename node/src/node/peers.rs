@@ -1,0 +1,452 @@
+//! Between the machine and the network: performs its orders, and turns what peers send into
+//! verified inputs. Every piece of work is its own bounded task, so that one slow peer never
+//! slows another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealwire_gossip::{Event, Events, Handle, Verdict as GossipVerdict};
+use sealwire_wire::id::MemberId;
+use sealwire_wire::message::{Announcement, Item, MAX_GOSSIP_BYTES, Request, Response, WRAP};
+use sealwire_wire::statement::{Addressees, Body, Statement};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::admit::Verdict;
+use crate::context::Context;
+use crate::exchange::{Input, Order};
+use crate::release;
+use crate::store::Fact;
+use crate::sync;
+
+use super::driver::{Message, unix_ms};
+use super::{Counters, Guard};
+
+/// Messages of peers verified at once.
+const MAX_VERIFYING: usize = 64;
+/// Room kept in a gossip message for its frame and checkpoint.
+const GOSSIP_OVERHEAD: usize = 4 * 1024;
+/// How often a cosignature or notice is sent again when its receiver does not answer.
+const SEND_ATTEMPTS: u32 = 5;
+/// How often the machine is told that time passes.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How many ticks lie between two rounds of asking for missing audience secrets.
+const ASK_EVERY_TICKS: u64 = 4;
+
+/// What the tasks share.
+pub struct Peers {
+    /// The surroundings.
+    pub context: Arc<Context>,
+    /// The network.
+    pub gossip: Handle,
+    /// The machine's queue.
+    pub inputs: mpsc::Sender<Message>,
+    /// Counts.
+    pub counters: Arc<Counters>,
+    /// Whether we may sign.
+    pub guard: Arc<Guard>,
+    /// Bounds verification.
+    pub verifying: Arc<Semaphore>,
+}
+
+impl Peers {
+    /// Puts the tasks' surroundings together.
+    pub fn new(
+        context: Arc<Context>,
+        gossip: Handle,
+        inputs: mpsc::Sender<Message>,
+        counters: Arc<Counters>,
+        guard: Arc<Guard>,
+    ) -> Arc<Self> {
+        let verifying = Arc::new(Semaphore::new(MAX_VERIFYING));
+        Arc::new(Self { context, gossip, inputs, counters, guard, verifying })
+    }
+
+    /// Takes the network's events until it ends.
+    pub async fn listen(self: Arc<Self>, mut events: Events) {
+        while let Some(event) = events.recv().await {
+            let Ok(permit) = Arc::clone(&self.verifying).acquire_owned().await else { return };
+            let this = Arc::clone(&self);
+            match event {
+                Event::Listening { address } => tracing::info!(address, "listening to peers"),
+                Event::Refused { peer, reason } => {
+                    Counters::add(&self.counters.peers_refused, 1);
+                    tracing::warn!(peer, ?reason, "refused a peer");
+                }
+                Event::Connected { peer } => {
+                    if let Some(member) = self.member(&peer) {
+                        tracing::info!(%member, "peer connected");
+                        self.tell(Input::Connected(member.clone())).await;
+                        tokio::spawn(async move { this.compare_heads(&member).await });
+                    }
+                }
+                Event::Disconnected { peer } => {
+                    if let Some(member) = self.member(&peer) {
+                        tracing::info!(%member, "peer disconnected");
+                        self.tell(Input::Disconnected(member)).await;
+                    }
+                }
+                Event::Message { bytes, ticket, from, .. } => {
+                    tokio::spawn(async move {
+                        let (verdict, input) = this.judge(&bytes, &from);
+                        // Before our own disk: a slow fsync here must not stall the federation.
+                        this.gossip.verdict(ticket, verdict);
+                        if let Some(input) = input {
+                            this.tell(input).await;
+                        }
+                        drop(permit);
+                    });
+                }
+                Event::Request { peer, bytes, reply } => {
+                    tokio::spawn(async move {
+                        let (response, input) = this.answer(&peer, &bytes);
+                        reply.send(response.to_bytes());
+                        if let Some(input) = input {
+                            this.tell(input).await;
+                        }
+                        drop(permit);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Performs the machine's orders until it ends.
+    pub async fn perform(self: Arc<Self>, mut orders: mpsc::Receiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            let this = Arc::clone(&self);
+            tokio::spawn(async move { this.carry_out(order).await });
+        }
+    }
+
+    /// Tells the machine that time passes, and asks again for audience secrets that are missing.
+    pub async fn tick(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        let asking = Arc::new(Semaphore::new(1));
+        for count in 0u64.. {
+            ticks.tick().await;
+            if self.inputs.send(Message::Input(Input::Tick)).await.is_err() {
+                return;
+            }
+            // One round of asking at a time, beside the ticks: a silent peer delays nothing else.
+            if count.is_multiple_of(ASK_EVERY_TICKS)
+                && let Ok(permit) = Arc::clone(&asking).try_acquire_owned()
+            {
+                let this = Arc::clone(&self);
+                tokio::spawn(async move {
+                    for (audience, (log, index)) in this.context.missed_secrets() {
+                        this.ask_rewrap(audience, &log, index).await;
+                    }
+                    drop(permit);
+                });
+            }
+        }
+    }
+
+    fn judge(&self, bytes: &[u8], from: &str) -> (GossipVerdict, Option<Input>) {
+        let checked =
+            Announcement::from_bytes(bytes).map_err(|e| e.to_string()).and_then(|message| {
+                match sync::announcement(&self.context, &message) {
+                    Ok(input) => Ok(Ok(input)),
+                    Err(e) if e.verdict == Verdict::Ignore => Ok(Err(e)),
+                    Err(e) => Err(e.to_string()),
+                }
+            });
+        match checked {
+            Ok(Ok(input)) => {
+                Counters::add(&self.counters.accepted, 1);
+                (GossipVerdict::Accept, Some(input))
+            }
+            Ok(Err(ignored)) => {
+                Counters::add(&self.counters.ignored, 1);
+                tracing::debug!(code = ignored.refusal.code, "ignored a message");
+                (GossipVerdict::Ignore, None)
+            }
+            Err(cause) => {
+                Counters::add(&self.counters.rejected, 1);
+                tracing::warn!(peer = from, %cause, "rejected a message");
+                (GossipVerdict::Reject, None)
+            }
+        }
+    }
+
+    fn answer(&self, peer: &str, bytes: &[u8]) -> (Response, Option<Input>) {
+        let refused =
+            |code: &str, text: String| (Response::Refused { code: code.to_owned(), text }, None);
+        let Some(member) = self.member(peer) else {
+            return refused("unknown-peer", "cannot answer: not in the register".to_owned());
+        };
+        match Request::from_bytes(bytes) {
+            Ok(request) => sync::serve(&self.context, &member, request, unix_ms()),
+            Err(e) => {
+                Counters::add(&self.counters.rejected, 1);
+                tracing::warn!(%member, cause = %e, "refused a malformed request");
+                refused("request-malformed", e.to_string())
+            }
+        }
+    }
+
+    async fn carry_out(&self, order: Order) {
+        match order {
+            Order::Announce { from, to, note } => self.announce(from, to, note).await,
+            Order::Cosignature { log, note } => {
+                self.deliver(&log, Request::Cosigned { note }).await;
+            }
+            Order::Report { log, index, refusal } => {
+                tracing::warn!(%log, index, code = refusal.code, "quarantined an entry");
+                Counters::add(&self.counters.quarantined, 1);
+                let text = refusal.findings.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let text = format!("{} {}", refusal.message, text.join("; "));
+                self.deliver(&log, Request::Quarantined { index, code: refusal.code, text }).await;
+            }
+            Order::Pull { log, peer, from } => {
+                let answer = self.ask(&peer, &Request::Pull { log: log.clone(), from }).await;
+                let input = match answer {
+                    Some(Response::Range(range)) => {
+                        self.verified(&log, sync::range(&self.context, &log, &peer, range))
+                    }
+                    Some(Response::Nothing) => Input::PullEnded { log, failed: false },
+                    _ => Input::PullEnded { log, failed: true },
+                };
+                self.tell(input).await;
+            }
+            Order::Fetch { log, peer, indexes } => {
+                let request = Request::Fetch { log: log.clone(), indexes };
+                let input = match self.ask(&peer, &request).await {
+                    Some(Response::Items { items, denial }) => {
+                        self.verified(&log, sync::fetched(&self.context, &log, &items, denial))
+                    }
+                    _ => Input::PullEnded { log, failed: true },
+                };
+                self.tell(input).await;
+            }
+            Order::Alarm { log, text } => {
+                Counters::add(&self.counters.alarms, 1);
+                tracing::error!(%log, text, "a log contradicts itself: nothing more is taken from it");
+            }
+            Order::Commit(_) | Order::Logged { .. } | Order::Learn { .. } => {}
+        }
+    }
+
+    fn verified(&self, log: &MemberId, checked: Result<Input, crate::admit::NotTaken>) -> Input {
+        checked.unwrap_or_else(|e| {
+            Counters::add(&self.counters.rejected, 1);
+            tracing::warn!(%log, cause = %e, "refused an answer");
+            Input::PullEnded { log: log.clone(), failed: true }
+        })
+    }
+
+    /// Announces our entries: to each topic what is addressed to all who read it, to named
+    /// members directly, and to everybody else that the log has grown.
+    async fn announce(&self, from: u64, to: u64, note: String) {
+        let register = self.context.register();
+        let own = &self.context.own;
+        let mut topics: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        let mut named: BTreeMap<MemberId, Vec<Item>> = BTreeMap::new();
+        let mut all_told = true;
+        for index in from..to {
+            let Ok(Some(stored)) = self.context.reader.entry(own, index) else { continue };
+            let Ok(statement) = Statement::parse(&stored.item.statement) else { continue };
+            let Ok(proof) = self.context.reader.inclusion_proof(own, index, to) else { continue };
+            let item = Item { proof, ..stored.item };
+            match statement.manifest().addressees() {
+                Addressees::Federation => {
+                    topics.entry(federation_topic(&register)).or_default().push(item);
+                }
+                Addressees::Community(id) => {
+                    let members = register.community(id).map_or(0, |c| c.members.len());
+                    all_told &= members == register.members().count();
+                    topics.entry(community_topic(&register, id)).or_default().push(item);
+                }
+                Addressees::Named(to) => {
+                    all_told = false;
+                    for member in to {
+                        named.entry(member.clone()).or_default().push(item.clone());
+                    }
+                }
+            }
+        }
+        let announcement =
+            |items| Announcement { log: own.clone(), checkpoint: note.clone(), items };
+        for (member, items) in named {
+            if let Some(peer) = self.peer(&member) {
+                let request = Request::Push(announcement(items)).to_bytes();
+                let gossip = self.gossip.clone();
+                tokio::spawn(async move {
+                    if let Err(cause) = gossip.request(&peer, request).await {
+                        tracing::debug!(%cause, "push not answered; the member will pull");
+                    }
+                });
+            }
+        }
+        for (topic, items) in topics {
+            for chunk in chunks(items) {
+                self.publish(&topic, announcement(chunk)).await;
+            }
+        }
+        if !all_told {
+            self.publish(&federation_topic(&register), announcement(Vec::new())).await;
+        }
+    }
+
+    async fn publish(&self, topic: &str, message: Announcement) {
+        if let Err(cause) = self.gossip.publish(topic, message.to_bytes()).await {
+            // The log is the truth: whoever missed the announcement pulls.
+            Counters::add(&self.counters.not_announced, 1);
+            tracing::debug!(topic, %cause, "announcement not sent");
+        }
+    }
+
+    /// Asks a newly met peer for the largest head of our own log that it knows: if it is larger
+    /// than ours, ours was rolled back, and signing would fork it.
+    async fn compare_heads(&self, member: &MemberId) {
+        let own = &self.context.own;
+        let answer = self.ask(member, &Request::Head(own.clone())).await;
+        let known = match answer {
+            Some(Response::Nothing) => 0,
+            Some(Response::Head(note)) => match sync::head(&self.context, own, &note) {
+                Ok(head) => head.checkpoint.size,
+                Err(_) => return,
+            },
+            _ => return,
+        };
+        let ours = self.context.reader.frontier(own).size();
+        self.guard.compared(member, known, ours);
+    }
+
+    async fn ask_rewrap(&self, audience: [u8; 16], log: &MemberId, index: u64) {
+        let Some(Response::Wrapped(bytes)) = self.ask(log, &Request::Rewrap { audience }).await
+        else {
+            return;
+        };
+        let Ok(Some(entry)) = self.context.reader.entry(log, index) else { return };
+        let Ok(statement) = Statement::parse(&entry.item.statement) else { return };
+        let Body::Audience(manifest) = &statement.manifest().body else { return };
+        let sealed = BTreeMap::from([(WRAP.to_owned(), bytes)]);
+        match self.context.unwrap(log, manifest, &sealed) {
+            Ok(secret) => {
+                let parts = Fact::Parts { log: log.clone(), index, sealed };
+                self.context.found_secret(&audience);
+                self.tell(Input::Keep(vec![parts, secret])).await;
+            }
+            Err(cause) => tracing::warn!(%log, %cause, "cannot open a secret wrapped again"),
+        }
+    }
+
+    async fn ask(&self, member: &MemberId, request: &Request) -> Option<Response> {
+        let peer = self.peer(member)?;
+        match self.gossip.request(&peer, request.to_bytes()).await {
+            Ok(bytes) => match Response::from_bytes(&bytes) {
+                Ok(Response::Refused { code, text }) => {
+                    tracing::debug!(%member, code, text, "a peer refused a request");
+                    None
+                }
+                Ok(response) => Some(response),
+                Err(cause) => {
+                    tracing::warn!(%member, %cause, "a peer gave a malformed answer");
+                    None
+                }
+            },
+            Err(cause) => {
+                tracing::debug!(%member, %cause, "a peer did not answer");
+                None
+            }
+        }
+    }
+
+    /// Sends what must arrive for a delivery to be seen, again if need be. What is still not
+    /// taken then is sent when the peer connects the next time.
+    async fn deliver(&self, member: &MemberId, request: Request) {
+        for attempt in 0..SEND_ATTEMPTS {
+            if self.ask(member, &request).await.is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+        }
+    }
+
+    async fn tell(&self, input: Input) {
+        // The queue ends only when the node does.
+        let _ = self.inputs.send(Message::Input(input)).await;
+    }
+
+    fn member(&self, peer: &str) -> Option<MemberId> {
+        self.context.register().member_by_peer_id(peer).map(|m| m.id.clone())
+    }
+
+    fn peer(&self, member: &MemberId) -> Option<String> {
+        self.context.register().member(member).map(|m| m.peer_id.clone())
+    }
+}
+
+/// The topic that every member reads.
+pub fn federation_topic(register: &sealwire_wire::register::Register) -> String {
+    format!("sealwire/1/{}", register.federation())
+}
+
+/// The topic that the members of a community read.
+pub fn community_topic(register: &sealwire_wire::register::Register, id: &str) -> String {
+    format!("sealwire/1/{}/{id}", register.federation())
+}
+
+/// The topics that `own` reads.
+pub fn topics(register: &sealwire_wire::register::Register, own: &MemberId) -> BTreeSet<String> {
+    let communities = register.communities();
+    let mine = communities.filter(|c| release::member_of(register, own, &c.id).is_ok());
+    mine.map(|c| community_topic(register, &c.id)).chain([federation_topic(register)]).collect()
+}
+
+/// Cuts entries into messages that fit; what is too large travels without its sealed parts, and
+/// whoever is entitled fetches them.
+fn chunks(items: Vec<Item>) -> Vec<Vec<Item>> {
+    const ROOM: usize = MAX_GOSSIP_BYTES - GOSSIP_OVERHEAD;
+    let mut chunks: Vec<Vec<Item>> = Vec::new();
+    let mut used = ROOM;
+    for mut item in items {
+        let mut size = item.to_bytes().len();
+        if size > ROOM {
+            item.sealed.clear();
+            size = item.to_bytes().len();
+        }
+        match chunks.last_mut() {
+            Some(chunk) if used + size <= ROOM => {
+                chunk.push(item);
+                used += size;
+            }
+            _ => {
+                chunks.push(vec![item]);
+                used = size;
+            }
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(index: u64, sealed: usize) -> Item {
+        let sealed = BTreeMap::from([("core".to_owned(), vec![0; sealed])]);
+        Item { index, statement: vec![0; 1000], proof: vec![], sealed }
+    }
+
+    #[test]
+    fn every_chunk_fits_a_gossip_message_and_nothing_is_left_out() {
+        let items: Vec<Item> = (0..50).map(|i| item(i, 5000)).collect();
+        let chunks = chunks(items);
+        assert!(chunks.iter().flatten().map(|i| i.index).eq(0..50));
+        for chunk in chunks {
+            let log = "ID".parse().unwrap();
+            let message = Announcement { log, checkpoint: String::new(), items: chunk };
+            assert!(message.to_bytes().len() < MAX_GOSSIP_BYTES);
+        }
+    }
+
+    #[test]
+    fn an_entry_too_large_for_gossip_travels_without_its_parts() {
+        let chunks = chunks(vec![item(0, MAX_GOSSIP_BYTES)]);
+        assert!(chunks[0][0].sealed.is_empty());
+    }
+}

@@ -1,0 +1,419 @@
+//! Publishing: validate, plan who may see what, seal, sign, log; the answer comes when the
+//! record is durable.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use sealwire_schemas::{FieldClass, Finding, Standard, ValidRecord};
+use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::receipt::Receipt;
+use sealwire_wire::register::Expiry;
+use sealwire_wire::statement::{Body, Relation, RelationVerb, Statement};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::admit::{self, Content};
+use crate::exchange::{IdempotentRequest, Unit};
+use crate::feed;
+use crate::issue::{self, Audience, Issued};
+use crate::refusal::Refusal;
+use crate::release::{self, Plan, Wish};
+use crate::store::Fact;
+
+use super::Inner;
+use super::driver::{Logged, Message, unix_ms};
+
+/// Longest idempotency key, in bytes.
+pub const MAX_IDEMPOTENCY_KEY: usize = 128;
+
+/// A record to be published.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// The community to share it in.
+    pub community: String,
+    /// The record; without an `id` it is given one.
+    pub record: Value,
+    /// Addressees; absent means the whole community.
+    #[serde(default)]
+    pub to: Option<BTreeSet<MemberId>>,
+    /// Audiences of single classes, by class name.
+    #[serde(default)]
+    pub audiences: BTreeMap<String, BTreeSet<MemberId>>,
+}
+
+/// What was published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Published {
+    /// Record id.
+    pub id: String,
+    /// Our log.
+    pub log: MemberId,
+    /// Its place there.
+    pub index: u64,
+    /// Size of the tree that covers it.
+    pub size: u64,
+    /// Whether this answers an earlier request with the same idempotency key.
+    pub repeated: bool,
+    /// Who can open which class, beside us.
+    pub classes: BTreeMap<String, Vec<MemberId>>,
+    /// Findings that do not prevent publication.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Value>,
+    /// C2SP tlog-proof; cosignatures follow as members receive it.
+    pub receipt: String,
+}
+
+/// Audience secrets in use, by community and set of members.
+type Audiences = HashMap<(String, BTreeSet<MemberId>), Audience>;
+
+/// What publications share.
+#[derive(Default)]
+pub struct Publisher {
+    audiences: tokio::sync::Mutex<Audiences>,
+    in_flight: Mutex<HashSet<(String, String)>>,
+}
+
+/// Publishes one record.
+pub async fn publish(
+    inner: &Inner,
+    principal: &str,
+    idempotency_key: Option<&str>,
+    submission: Submission,
+) -> Result<Published, Refusal> {
+    let Some(key) = idempotency_key else {
+        return publish_once(inner, None, submission).await;
+    };
+    if key.is_empty()
+        || key.len() > MAX_IDEMPOTENCY_KEY
+        || !key.bytes().all(|b| b.is_ascii_graphic())
+    {
+        return Err(Refusal::new(
+            "idempotency-key-malformed",
+            400,
+            "cannot use idempotency key: not 1 to 128 printable ASCII characters",
+            "use a fresh UUID for each record",
+        ));
+    }
+    let pair = (principal.to_owned(), key.to_owned());
+    let digest = digest_of(&submission);
+    if let Some((known, index)) = inner.context.reader.idempotent(principal, key) {
+        return repeated(inner, known == digest, index);
+    }
+    let mine = lock(&inner.publisher.in_flight).insert(pair.clone());
+    if !mine {
+        return Err(Refusal::new(
+            "in-progress",
+            409,
+            "cannot publish: a request with this idempotency key is still being worked on",
+            "ask again in a moment with the same key",
+        ));
+    }
+    let (principal, key) = pair.clone();
+    let request = IdempotentRequest { principal, key, digest };
+    let outcome = publish_once(inner, Some(request), submission).await;
+    lock(&inner.publisher.in_flight).remove(&pair);
+    outcome
+}
+
+/// Logs our seal key and the register in force, where our log does not say them yet.
+pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
+    inner.guard.check()?;
+    if inner.announced.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let context = &inner.context;
+    let now = context.now(unix_ms());
+    let register = context.register();
+    let mut entries = Vec::new();
+    let known = context.seal_keys();
+    if let Some(epoch) = context.keys.seal.last() {
+        let public = epoch.key.public().ok();
+        if known.get(&context.own) != public.as_ref() {
+            entries.push(context.issuer.key(&now, epoch)?);
+        }
+    }
+    let adopted = context.reader.control_entries("register").into_iter().any(|(log, index)| {
+        log == context.own
+            && context.reader.entry(&log, index).ok().flatten().is_some_and(|entry| {
+                Statement::parse(&entry.item.statement).is_ok_and(|s| {
+                    matches!(&s.manifest().body, Body::Register(r) if r.version == register.version())
+                })
+            })
+    });
+    if !adopted {
+        entries.push(context.issuer.adoption(&now, register.version(), register.digest())?);
+    }
+    if !entries.is_empty() {
+        log(inner, Unit { token: 0, entries, facts: Vec::new(), request: None }).await?;
+    }
+    inner.announced.store(true, Ordering::Release);
+    Ok(())
+}
+
+async fn publish_once(
+    inner: &Inner,
+    request: Option<IdempotentRequest>,
+    submission: Submission,
+) -> Result<Published, Refusal> {
+    announce_self(inner).await?;
+    let context = &inner.context;
+    let register = context.register();
+    if super::register_expiry(&register) == Expiry::Expired {
+        return Err(Refusal::fault(
+            "register-expired",
+            "cannot publish: the register has expired and its grace period is over",
+            "ask the governors for the next version",
+        ));
+    }
+    let now = context.now(unix_ms());
+    let (id, record) = with_id(inner, submission.record, now.unix_ms)?;
+    let valid = Standard::v1().validate(&record).map_err(Refusal::invalid)?;
+    let wish = Wish { to: submission.to, audiences: classes(submission.audiences)? };
+    let present: BTreeSet<FieldClass> = valid.split().into_keys().collect();
+    let plan = release::plan(
+        &register,
+        &context.own,
+        &submission.community,
+        valid.kind().name(),
+        valid.handling(),
+        &present,
+        &wish,
+    )?;
+    let mut entries = Vec::new();
+    let mut facts = Vec::new();
+    let audiences =
+        audiences_for(inner, &submission.community, &plan, &mut entries, &mut facts).await?;
+    let relation = relation_of(valid.value());
+    let issued = context.issuer.record(
+        &now,
+        id,
+        &submission.community,
+        &valid,
+        relation,
+        &plan,
+        &audiences,
+    )?;
+    admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
+    entries.push(issued);
+    let logged = log(inner, Unit { token: 0, entries, facts, request }).await?;
+    published(inner, &id, logged, &plan, &valid, false)
+}
+
+fn published(
+    inner: &Inner,
+    id: &RecordId,
+    logged: Logged,
+    plan: &Plan,
+    valid: &ValidRecord,
+    repeated: bool,
+) -> Result<Published, Refusal> {
+    let context = &inner.context;
+    let classes = plan.classes.iter();
+    let classes =
+        classes.map(|(class, to)| (class.as_str().to_owned(), to.iter().cloned().collect()));
+    let warnings = valid.warnings().iter().filter_map(|w: &Finding| serde_json::to_value(w).ok());
+    Ok(Published {
+        id: id.to_string(),
+        log: context.own.clone(),
+        index: logged.index,
+        size: logged.size,
+        repeated,
+        classes: classes.collect(),
+        warnings: warnings.collect(),
+        receipt: receipt(inner, logged.index)?,
+    })
+}
+
+fn repeated(inner: &Inner, same: bool, index: u64) -> Result<Published, Refusal> {
+    if !same {
+        return Err(Refusal::new(
+            "idempotency-key-reused",
+            422,
+            "cannot publish: this idempotency key was used for another record",
+            "use a fresh key for each record",
+        ));
+    }
+    let lost =
+        || Refusal::fault("store-fault", "cannot find the entry logged", "see the node's log");
+    let entry = inner.context.reader.entry(&inner.context.own, index).ok().flatten();
+    let entry = entry.ok_or_else(lost)?;
+    let statement = Statement::parse(&entry.item.statement).map_err(|_| lost())?;
+    let record = statement.claims().subject;
+    let view = feed::record(&inner.context, &record)?;
+    let delivery = feed::delivery(&inner.context, &record)?;
+    let mut classes: BTreeMap<String, Vec<MemberId>> = BTreeMap::new();
+    for to in delivery.members {
+        for class in to.classes {
+            classes.entry(class).or_default().push(to.member.clone());
+        }
+    }
+    Ok(Published {
+        id: record.to_string(),
+        log: view.log,
+        index: view.index,
+        size: inner.context.reader.frontier(&inner.context.own).size(),
+        repeated: true,
+        classes,
+        warnings: Vec::new(),
+        receipt: receipt(inner, view.index)?,
+    })
+}
+
+fn receipt(inner: &Inner, index: u64) -> Result<String, Refusal> {
+    let context = &inner.context;
+    let (note, size) = feed::cosigned_checkpoint(context, &context.own)?;
+    let proof = context
+        .reader
+        .inclusion_proof(&context.own, index, size)
+        .map_err(|e| Refusal::fault("store-fault", e.to_string(), "see the node's log"))?;
+    Ok(Receipt::new(index, proof, note).to_string())
+}
+
+/// The audience of each class: shared ones are made once a day and logged before they are used;
+/// a `nominal` part, and one that is the originator's alone, has its own, logged with the record.
+async fn audiences_for(
+    inner: &Inner,
+    community: &str,
+    plan: &Plan,
+    entries: &mut Vec<Issued>,
+    facts: &mut Vec<Fact>,
+) -> Result<BTreeMap<FieldClass, Audience>, Refusal> {
+    let context = &inner.context;
+    let now = context.now(unix_ms());
+    let seal_keys = context.seal_keys();
+    let mut chosen = BTreeMap::new();
+    for (class, to) in &plan.classes {
+        if *class == FieldClass::Nominal || to.is_empty() {
+            let (audience, issued, fact) =
+                context.issuer.audience(&now, community, to, &seal_keys)?;
+            entries.extend(issued);
+            facts.push(fact);
+            chosen.insert(*class, audience);
+            continue;
+        }
+        let mut audiences = inner.publisher.audiences.lock().await;
+        let key = (community.to_owned(), to.clone());
+        let usable = audiences.get(&key).filter(|a| {
+            let same_keys = to
+                .iter()
+                .all(|m| seal_keys.get(m).map(|k| k.thumbprint()).as_ref() == a.wrapped_for.get(m));
+            now.unix_ms / 1000 < a.until && same_keys
+        });
+        let audience = match usable {
+            Some(audience) => audience.clone(),
+            None => {
+                let (audience, issued, fact) =
+                    context.issuer.audience(&now, community, to, &seal_keys)?;
+                let entries = issued.into_iter().collect();
+                let unit = Unit { token: 0, entries, facts: vec![fact], request: None };
+                log(inner, unit).await?;
+                audiences.retain(|_, a| now.unix_ms / 1000 < a.until);
+                audiences.insert(key, audience.clone());
+                audience
+            }
+        };
+        chosen.insert(*class, audience);
+    }
+    Ok(chosen)
+}
+
+async fn log(inner: &Inner, unit: Unit) -> Result<Logged, Refusal> {
+    let (reply, logged) = oneshot::channel();
+    let gone = || {
+        Refusal::fault(
+            "stopping",
+            "cannot log: this node is stopping",
+            "publish again when it runs",
+        )
+    };
+    inner.inputs.send(Message::Log(unit, reply)).await.map_err(|_| gone())?;
+    logged.await.map_err(|_| gone())?
+}
+
+fn with_id(inner: &Inner, mut record: Value, now_ms: u64) -> Result<(RecordId, Value), Refusal> {
+    let Value::Object(fields) = &mut record else {
+        return Err(Refusal::new(
+            "record-not-an-object",
+            422,
+            "cannot publish: a record is a JSON object",
+            "see schemas/examples",
+        ));
+    };
+    let id = match fields.get("id") {
+        None => {
+            let id = issue::new_id(now_ms);
+            fields.insert("id".to_owned(), Value::String(id.to_string()));
+            id
+        }
+        Some(text) => {
+            let parsed = text.as_str().and_then(|t| t.parse().ok());
+            parsed.ok_or_else(|| {
+                Refusal::new(
+                    "record-id-malformed",
+                    422,
+                    format!("cannot publish: {text} is not a record id"),
+                    "leave id out and the node makes one, or use urn:uuid: with a version 7 UUID",
+                )
+            })?
+        }
+    };
+    match inner.context.reader.locate(&id) {
+        None => Ok((id, record)),
+        Some((log, index)) => Err(Refusal::new(
+            "record-exists",
+            409,
+            format!("cannot publish {id}: it is entry {index} of {log} already"),
+            "leave id out for a new record; a correction is a record of its own",
+        )),
+    }
+}
+
+fn classes(
+    named: BTreeMap<String, BTreeSet<MemberId>>,
+) -> Result<BTreeMap<FieldClass, BTreeSet<MemberId>>, Refusal> {
+    named
+        .into_iter()
+        .map(|(name, members)| {
+            let class = name.parse().map_err(|_| {
+                Refusal::new(
+                    "unknown-class",
+                    422,
+                    format!("cannot seal {name:?}: no such field class"),
+                    "classes are open, core, operational, commercial, nominal and text, with core.coarse and operational.coarse",
+                )
+            })?;
+            Ok((class, members))
+        })
+        .collect()
+}
+
+/// The earlier record that this one refers to, as its own field says.
+fn relation_of(record: &Value) -> Option<Relation> {
+    let relation = record.get("relation")?;
+    let text = |field: &str| relation.get(field).and_then(Value::as_str);
+    Some(Relation {
+        verb: RelationVerb::from_word(text("verb")?)?,
+        record: text("record")?.parse().ok()?,
+        issuer: text("issuer")?.parse().ok()?,
+    })
+}
+
+fn digest_of(submission: &Submission) -> Digest {
+    let audiences: Vec<String> =
+        submission.audiences.iter().map(|(c, to)| format!("{c}={to:?}")).collect();
+    let text = format!(
+        "{}\n{:?}\n{}\n{}",
+        submission.community,
+        submission.to,
+        audiences.join(";"),
+        submission.record
+    );
+    Digest::of(text.as_bytes())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
