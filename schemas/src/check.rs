@@ -1,5 +1,13 @@
-//! Checks of identifiers: form and check digit. A value that passes is well formed; that it was
-//! issued, or names what the record says, is for others to find out.
+//! Checks of identifiers: form, check digit and, where the list is short, membership. A value
+//! that passes is well formed; that it was issued, or names what the record says, is for others
+//! to find out.
+
+/// Six-digit codes of the Harmonized System, edition 2022, seven bytes a line, sorted.
+const HS: &str = include_str!("../codes/hs-2022.txt");
+/// Country codes, three bytes a line, sorted.
+const COUNTRIES: &str = include_str!("../codes/iso-3166-1.txt");
+/// Currency codes and their decimal places, six bytes a line, sorted.
+const CURRENCIES: &str = include_str!("../codes/iso-4217.txt");
 
 /// Harmonized System: chapter 01 to 97 without 77, four or six digits.
 pub fn hs(code: &str) -> bool {
@@ -7,6 +15,11 @@ pub fn hs(code: &str) -> bool {
     let chapter = code.get(..2).and_then(|c| c.parse::<u8>().ok());
     let heading = code.get(2..4).is_some_and(|h| h != "00");
     digits && heading && chapter.is_some_and(|c| (1..=97).contains(&c) && c != 77)
+}
+
+/// Harmonized System, edition 2022: the subheading, or the heading of one, is in the list.
+pub fn hs_2022(code: &str) -> bool {
+    matches!(code.len(), 4 | 6) && line(HS, 7, code).is_some()
 }
 
 /// ISO 6346 container number: owner code, category U, J or Z, six digits, check digit.
@@ -50,8 +63,8 @@ pub fn cas(number: &str) -> bool {
         .chain(b.bytes())
         .rev()
         .zip(1u32..)
-        .map(|(d, weight)| u32::from(d.wrapping_sub(b'0')) * weight)
-        .sum();
+        .map(|(d, weight)| u32::from(d.wrapping_sub(b'0')).wrapping_mul(weight))
+        .fold(0, u32::wrapping_add);
     form && digits(a) && digits(b) && digits(c) && c.parse() == Ok(sum % 10)
 }
 
@@ -66,6 +79,17 @@ pub fn imo(number: &str) -> bool {
     bytes.last().is_some_and(|d| u32::from(d - b'0') == sum % 10)
 }
 
+/// InChIKey: 14 letters, 8 letters with standard or not and a version, protonation.
+pub fn inchi_key(key: &str) -> bool {
+    let bytes = key.as_bytes();
+    bytes.len() == 27
+        && bytes.iter().enumerate().all(|(i, b)| match i {
+            14 | 25 => *b == b'-',
+            23 => matches!(b, b'S' | b'N'),
+            _ => b.is_ascii_uppercase(),
+        })
+}
+
 /// UN/LOCODE: an assigned country and three of A to Z and 2 to 9.
 pub fn locode(code: &str) -> bool {
     let place = code.get(2..).unwrap_or_default();
@@ -76,12 +100,19 @@ pub fn locode(code: &str) -> bool {
 
 /// ISO 3166-1 alpha-2 as officially assigned, with XK and XI of customs practice.
 pub fn country(code: &str) -> bool {
-    code.len() == 2 && listed(include_str!("../codes/iso-3166-1.txt"), code)
+    code.len() == 2 && line(COUNTRIES, 3, code).is_some()
 }
 
 /// ISO 4217 alphabetic code in use.
 pub fn currency(code: &str) -> bool {
-    code.len() == 3 && listed(include_str!("../codes/iso-4217.txt"), code)
+    code.len() == 3 && line(CURRENCIES, 6, code).is_some()
+}
+
+/// Decimal places that amounts in a currency can have; `None` for a code that is unknown or, like
+/// gold, has no smaller unit laid down.
+pub fn minor_units(code: &str) -> Option<usize> {
+    let units = line(CURRENCIES, 6, code).filter(|_| code.len() == 3)?.get(4..5)?;
+    units.parse().ok()
 }
 
 /// Whether a calendar day exists.
@@ -89,8 +120,19 @@ pub fn day(text: &str) -> bool {
     text.parse::<jiff::civil::Date>().is_ok()
 }
 
-fn listed(list: &str, code: &str) -> bool {
-    list.lines().any(|line| line == code)
+/// The first line that begins with `prefix`, in a sorted list of lines of `width` bytes.
+fn line<'l>(list: &'l str, width: usize, prefix: &str) -> Option<&'l str> {
+    let (mut low, mut high) = (0, list.len() / width);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let at = list.get(middle * width..(middle + 1) * width)?;
+        if at < prefix {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    list.get(low * width..(low + 1) * width).filter(|line| line.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -115,27 +157,53 @@ mod tests {
         assert!(imo("9074729") && !imo("9074720") && !imo("907472"));
         assert!(hs("293972") && hs("0507") && !hs("770100") && !hs("980000") && !hs("29397"));
         assert!(locode("ITSAL") && locode("SYLTK") && !locode("QQABC") && !locode("ITSA1"));
-        assert!(country("ID") && !country("QQ") && !country("id"));
-        assert!(currency("SGD") && !currency("XYZ"));
+        assert!(country("ID") && !country("QQ") && !country("id") && !country(""));
+        assert!(currency("SGD") && !currency("XYZ") && !currency("SG"));
         assert!(day("2024-02-29") && !day("2023-02-29"));
+        assert!(inchi_key("PJMPHNIQZUBGLI-UHFFFAOYSA-N"));
+        assert!(!inchi_key("PJMPHNIQZUBGLI-UHFFFAOYXA-N") && !inchi_key("PJMPHNIQZUBGLI"));
+    }
+
+    #[test]
+    fn the_lists_are_whole_and_of_one_width() {
+        for (list, width, count) in [(HS, 7, 5612), (COUNTRIES, 3, 251), (CURRENCIES, 6, 178)] {
+            assert_eq!(list.len(), width * count);
+            let lines: Vec<&str> = list.lines().collect();
+            assert!(lines.is_sorted() && lines.iter().all(|l| l.len() == width - 1));
+        }
+        for heading_or_code in HS.lines().flat_map(|code| [code, &code[..4]]) {
+            assert!(hs(heading_or_code) && hs_2022(heading_or_code), "{heading_or_code}");
+        }
+        // Deleted in 2022, new in 2022, never there.
+        assert!(!hs_2022("293971") && hs_2022("293972") && !hs_2022("7701") && !hs_2022("29"));
+        assert_eq!(
+            ["JPY", "EUR", "KWD", "XAU", "XYZ", "J"].map(minor_units),
+            [Some(0), Some(2), Some(3), None, None, None]
+        );
     }
 
     proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in "\\PC{0,14}") {
             let _ = (hs(&text), container(&text), cas(&text), imo(&text), locode(&text));
+            let _ = (hs_2022(&text), minor_units(&text), inchi_key(&text), day(&text));
+            let _ = (country(&text), currency(&text));
         }
 
         #[test]
-        fn one_changed_digit_of_a_cas_number_is_found(at in 0usize..7, to in b'0'..=b'9') {
-            let good = "2504100-70-1";
-            let mut bytes = good.as_bytes().to_vec();
-            bytes[at] = to;
-            let changed = String::from_utf8(bytes).unwrap();
-            // A weight that shares a factor with 10 lets some changes pass; equality always does.
-            if changed != good && [0usize, 2, 6].contains(&at) {
-                prop_assert!(!cas(&changed), "{}", changed);
-            }
+        fn a_container_number_holds_with_one_check_digit_only(body in "[A-Z]{3}[UJZ][0-9]{6}") {
+            let good = (0..10).filter(|digit| container(&format!("{body}{digit}"))).count();
+            prop_assert_eq!(good, 1);
+        }
+
+        #[test]
+        fn a_cas_number_holds_with_one_check_digit_only(body in "[1-9][0-9]{1,6}-[0-9]{2}") {
+            prop_assert_eq!((0..10).filter(|digit| cas(&format!("{body}-{digit}"))).count(), 1);
+        }
+
+        #[test]
+        fn an_imo_number_holds_with_one_check_digit_only(body in "[0-9]{6}") {
+            prop_assert_eq!((0..10).filter(|digit| imo(&format!("{body}{digit}"))).count(), 1);
         }
     }
 }
