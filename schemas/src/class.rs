@@ -83,3 +83,40 @@ impl FromStr for FieldClass {
         known.ok_or_else(|| UnknownClass(word.to_owned()))
     }
 }
+
+/// A set of classes, small and cheap to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Classes(u8);
+
+impl Classes {
+    /// Every class.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// Adds one.
+    pub fn insert(&mut self, class: FieldClass) {
+        self.0 |= 1 << class as u8;
+    }
+
+    /// Whether one is in it.
+    pub fn contains(self, class: FieldClass) -> bool {
+        self.0 & (1 << class as u8) != 0
+    }
+
+    /// Whether all of its are also in `other`.
+    pub fn is_subset(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// Those in it, in order.
+    pub fn iter(self) -> impl Iterator<Item = FieldClass> {
+        FieldClass::ALL.into_iter().filter(move |class| self.contains(*class))
+    }
+}
+
+impl FromIterator<FieldClass> for Classes {
+    fn from_iter<I: IntoIterator<Item = FieldClass>>(classes: I) -> Self {
+        let mut set = Self::default();
+        classes.into_iter().for_each(|class| set.insert(class));
+        set
+    }
+}

@@ -76,13 +76,14 @@ impl fmt::Display for Finding {
 }
 
 /// Reads a record: JSON within [`MAX_RECORD_BYTES`], no key twice, no fractions.
+#[allow(clippy::result_large_err, reason = "made once for each request, never in a loop")]
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Finding> {
     let refuse = |message: String, hint| Finding::error("not-json", "", message, hint);
     if bytes.len() > MAX_RECORD_BYTES {
-        return Err(refuse(
-            format!("cannot read record: {} bytes exceed {MAX_RECORD_BYTES}", bytes.len()),
-            "send attachments by digest, not in the record",
-        ));
+        let message =
+            format!("cannot read record: {} bytes exceed {MAX_RECORD_BYTES}", bytes.len());
+        let hint = "send attachments by digest, not in the record";
+        return Err(Finding::error("record-too-large", "", message, hint));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));

@@ -7,9 +7,12 @@
 //! Pure: this crate knows nothing of clocks, disks, networks, keys or async.
 
 mod assemble;
+mod breach;
 pub mod check;
 mod class;
 mod finding;
+mod form;
+mod kind;
 mod rules;
 mod standard;
 mod tree;
@@ -17,5 +20,7 @@ mod tree;
 pub use assemble::{Disclosure, Parts, assemble};
 pub use class::{FieldClass, UnknownClass};
 pub use finding::{Finding, MAX_RECORD_BYTES, Severity, parse_json};
-pub use rules::RULES;
-pub use standard::{Kind, PartialCheck, Standard, ValidRecord};
+pub use kind::Kind;
+pub use rules::{RULES, Reads, Rule};
+pub use standard::{PartialCheck, Standard, ValidRecord};
+pub use tree::Check;

@@ -1,12 +1,11 @@
 //! Semantic rules: what a schema cannot say. One table; each rule names the fields it reads, so
 //! that a member that cannot open one of them says `not-checkable` instead of passing.
 
-use jiff::civil::Date;
 use serde_json::Value;
 
-use crate::check;
 use crate::finding::{Finding, Severity};
 use crate::tree::Check;
+use crate::{breach, check};
 
 /// A semantic rule.
 pub struct Rule {
@@ -20,120 +19,235 @@ pub struct Rule {
     pub severity: Severity,
     /// What it reads.
     pub reads: Reads,
-    /// Where it finds breaches: pointer, value, what is wrong.
-    check: fn(&Rule, &Value, &mut Vec<Finding>),
-    hint: &'static str,
+    /// How to mend a breach.
+    pub hint: &'static str,
 }
 
-/// The fields that a rule reads.
+/// The fields that a rule reads, and how it judges them.
 pub enum Reads {
-    /// Every field with this check.
-    Checked(Check),
-    /// These paths, with `*` for list items; those that a kind does not have are left out.
-    Paths(&'static [&'static str]),
+    /// Every field with this check, each alone: whether its text is good.
+    Checked(Check, fn(&str) -> bool),
+    /// These paths, with `*` for list items, together; those that a kind does not have are left
+    /// out. The function appends what breaks the rule.
+    Paths(&'static [&'static str], fn(&Rule, &Value, &mut Vec<Finding>)),
 }
 
 /// All rules.
 pub const RULES: &[Rule] = &[
-    identifier(
-        "hs-structure",
-        Check::Hs,
-        "A Harmonized System code has a chapter from 01 to 97 without 77, and four or six digits",
-        "Un code SH a un chapitre de 01 à 97 sauf 77, et quatre ou six chiffres",
-        "check the code against the nomenclature of the edition stated",
-    ),
-    identifier(
-        "container-check-digit",
-        Check::Container,
-        "A container number has the check digit of ISO 6346",
-        "Un numéro de conteneur porte le chiffre de contrôle ISO 6346",
-        "read the number again; its last digit is computed from the others",
-    ),
-    identifier(
-        "cas-check-digit",
-        Check::Cas,
-        "A CAS registry number has the right check digit",
-        "Un numéro CAS porte le bon chiffre de contrôle",
-        "read the number again; its last digit is computed from the others",
-    ),
-    identifier(
-        "imo-check-digit",
-        Check::Imo,
-        "An IMO ship number has the right check digit",
-        "Un numéro OMI porte le bon chiffre de contrôle",
-        "read the number again; its last digit is computed from the others",
-    ),
-    identifier(
-        "country-assigned",
-        Check::Country,
-        "A country code is assigned in ISO 3166-1, or is XI or XK",
-        "Un code de pays est attribué par ISO 3166-1, ou est XI ou XK",
-        "use the alpha-2 code",
-    ),
-    identifier(
-        "currency-assigned",
-        Check::Currency,
-        "A currency code is in ISO 4217",
-        "Un code de devise figure dans ISO 4217",
-        "use the three letters of the currency",
-    ),
-    identifier(
-        "locode-form",
-        Check::Locode,
-        "A UN/LOCODE begins with an assigned country",
-        "Un UN/LOCODE commence par un pays attribué",
-        "look the place up in the UN/LOCODE list; an airport code is not a location code",
-    ),
+    Rule {
+        id: "hs-structure",
+        text: "A Harmonized System code has a chapter from 01 to 97 without 77, and four or six digits",
+        text_fr: "Un code SH a un chapitre de 01 à 97 sauf 77, et quatre ou six chiffres",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Hs, check::hs),
+        hint: "check the code against the nomenclature of the edition stated",
+    },
+    Rule {
+        id: "hs-listed",
+        text: "A Harmonized System code is in the list of edition 2022",
+        text_fr: "Un code SH figure dans la liste de l'édition 2022",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Hs, |code| !check::hs(code) || check::hs_2022(code)),
+        hint: "use a subheading of edition 2022; some of earlier editions no longer exist",
+    },
+    Rule {
+        id: "hs-edition-stated",
+        text: "A record that classifies goods states the edition of the Harmonized System",
+        text_fr: "Un enregistrement qui classe des marchandises indique l'édition du SH",
+        severity: Severity::Warning,
+        reads: Reads::Paths(
+            &[
+                "/hsEdition",
+                "/goodsItem/*/declared/classificationId",
+                "/goodsItem/*/declaredPart/*/classificationId",
+                "/goodsItem/*/coverLoad/*/classificationId",
+                "/goodsItem/*/found/classificationId",
+                "/goodsItem/*/alternativeClassification/*/classificationId",
+            ],
+            breach::edition_missing,
+        ),
+        hint: "add hsEdition",
+    },
+    Rule {
+        id: "container-check-digit",
+        text: "A container number has the check digit of ISO 6346",
+        text_fr: "Un numéro de conteneur porte le chiffre de contrôle ISO 6346",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Container, check::container),
+        hint: "read the number again; its last digit is computed from the others",
+    },
+    Rule {
+        id: "cas-check-digit",
+        text: "A CAS registry number has the right check digit",
+        text_fr: "Un numéro CAS porte le bon chiffre de contrôle",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Cas, check::cas),
+        hint: "read the number again; its last digit is computed from the others",
+    },
+    Rule {
+        id: "imo-check-digit",
+        text: "An IMO ship number has the right check digit",
+        text_fr: "Un numéro OMI porte le bon chiffre de contrôle",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Imo, check::imo),
+        hint: "read the number again; its last digit is computed from the others",
+    },
+    Rule {
+        id: "country-assigned",
+        text: "A country code is assigned in ISO 3166-1, or is XI or XK",
+        text_fr: "Un code de pays est attribué par ISO 3166-1, ou est XI ou XK",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Country, check::country),
+        hint: "use the alpha-2 code",
+    },
+    Rule {
+        id: "currency-assigned",
+        text: "A currency code is in ISO 4217",
+        text_fr: "Un code de devise figure dans ISO 4217",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Currency, check::currency),
+        hint: "use the three letters of the currency",
+    },
+    Rule {
+        id: "amount-decimals",
+        text: "An amount has no more decimal places than its currency",
+        text_fr: "Un montant n'a pas plus de décimales que sa devise",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &["/goodsItem/*/value/amount", "/goodsItem/*/value/currencyCode"],
+            breach::amount_decimals,
+        ),
+        hint: "round the amount to the currency's smallest unit",
+    },
+    Rule {
+        id: "locode-form",
+        text: "A UN/LOCODE begins with an assigned country",
+        text_fr: "Un UN/LOCODE commence par un pays attribué",
+        severity: Severity::Error,
+        reads: Reads::Checked(Check::Locode, check::locode),
+        hint: "look the place up in the UN/LOCODE list; an airport code is not a location code",
+    },
     Rule {
         id: "country-locode-agreement",
         text: "A UN/LOCODE lies in the country stated beside it",
         text_fr: "Un UN/LOCODE est dans le pays indiqué à côté",
         severity: Severity::Error,
-        reads: Reads::Paths(&[
-            "/event/place/countryCode",
-            "/event/place/locationId",
-            "/event/towedTo/countryCode",
-            "/event/towedTo/locationId",
-            "/detection/place/countryCode",
-            "/detection/place/locationId",
-            "/consignment/itinerary/*/countryCode",
-            "/consignment/itinerary/*/locationId",
-        ]),
-        check: country_agrees,
+        reads: Reads::Paths(
+            &[
+                "/event/place/countryCode",
+                "/event/place/locationId",
+                "/event/towedTo/countryCode",
+                "/event/towedTo/locationId",
+                "/detection/place/countryCode",
+                "/detection/place/locationId",
+                "/consignment/itinerary/*/countryCode",
+                "/consignment/itinerary/*/locationId",
+            ],
+            breach::country_disagrees,
+        ),
         hint: "mend the country or the location code",
+    },
+    Rule {
+        id: "itinerary-place",
+        text: "A point of the route states its country, or is on the high seas",
+        text_fr: "Un point de l'itinéraire indique son pays, ou se trouve en haute mer",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &["/consignment/itinerary/*/countryCode", "/consignment/itinerary/*/placeType"],
+            breach::itinerary_nowhere,
+        ),
+        hint: "add countryCode, or set placeType to high-seas",
+    },
+    Rule {
+        id: "transit-destination",
+        text: "Goods in transit or transhipment have a stated onward place",
+        text_fr: "Des marchandises en transit ou en transbordement ont un lieu de destination",
+        severity: Severity::Warning,
+        reads: Reads::Paths(
+            &["/event/direction", "/detection/direction", "/consignment/itinerary/*/function"],
+            breach::transit_to_nowhere,
+        ),
+        hint: "add a route point with function destination or planned-unloading",
+    },
+    Rule {
+        id: "position-range",
+        text: "A position has a latitude within 90 degrees and a longitude within 180",
+        text_fr: "Une position a une latitude de 90 degrés et une longitude de 180 au plus",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &[
+                "/event/place/latitude",
+                "/event/place/longitude",
+                "/event/towedTo/latitude",
+                "/event/towedTo/longitude",
+                "/detection/place/latitude",
+                "/detection/place/longitude",
+            ],
+            breach::position_off_earth,
+        ),
+        hint: "give both in decimal degrees, north and east positive",
     },
     Rule {
         id: "date-order",
         text: "Days exist; issue comes before review, review before the end of retention and within a year, and events before issue",
         text_fr: "Les dates existent ; l'émission précède le réexamen, le réexamen la fin de conservation et d'un an au plus, les faits l'émission",
         severity: Severity::Error,
-        reads: Reads::Paths(&[
-            "/issueDate",
-            "/handling/reviewDate",
-            "/handling/retainUntil",
-            "/handling/feedbackDue",
-            "/event/date",
-            "/detection/date",
-            "/sample/*/receivedDate",
-            "/sample/*/analysedDate",
-        ]),
-        check: dates_in_order,
+        reads: Reads::Paths(
+            &[
+                "/issueDate",
+                "/handling/reviewDate",
+                "/handling/retainUntil",
+                "/handling/feedbackDue",
+                "/event/date",
+                "/detection/date",
+                "/sample/*/receivedDate",
+                "/sample/*/analysedDate",
+                "/statusHistory/*/date",
+                "/followUp/*/date",
+            ],
+            breach::dates_out_of_order,
+        ),
         hint: "mend the day that is out of order",
+    },
+    Rule {
+        id: "instant-exists",
+        text: "A date and time exists in the calendar",
+        text_fr: "Une date et heure existe dans le calendrier",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &[
+                "/event/dateTime",
+                "/consignment/itinerary/*/dateTime",
+                "/sample/*/custodyEvent/*/dateTime",
+            ],
+            breach::instant_unreal,
+        ),
+        hint: "write the day, the time and its offset from UTC, as in 2020-12-01T09:10:00+07:00",
+    },
+    Rule {
+        id: "event-day",
+        text: "The day of an event is that of its exact time",
+        text_fr: "Le jour d'un événement est celui de son heure exacte",
+        severity: Severity::Error,
+        reads: Reads::Paths(&["/event/date", "/event/dateTime"], breach::event_day),
+        hint: "give both in local time at the place of the event",
     },
     Rule {
         id: "handling-present",
         text: "A record says how it may be handled: label, purposes, legal basis, review and retention",
         text_fr: "Un enregistrement dit comment il peut être traité",
         severity: Severity::Error,
-        reads: Reads::Paths(&[
-            "/handling/tlp",
-            "/handling/pap",
-            "/handling/purpose/*",
-            "/handling/legalBasis",
-            "/handling/reviewDate",
-            "/handling/retainUntil",
-        ]),
-        check: handling_present,
+        reads: Reads::Paths(
+            &[
+                "/handling/tlp",
+                "/handling/pap",
+                "/handling/purpose/*",
+                "/handling/legalBasis",
+                "/handling/reviewDate",
+                "/handling/retainUntil",
+            ],
+            breach::handling_missing,
+        ),
         hint: "add the handling block; see the examples",
     },
     Rule {
@@ -141,12 +255,10 @@ pub const RULES: &[Rule] = &[
         text: "A result below its limit of detection carries the qualifier <",
         text_fr: "Un résultat inférieur à la limite de détection porte le signe <",
         severity: Severity::Error,
-        reads: Reads::Paths(&[
-            "/result/*/value",
-            "/result/*/limitOfDetection",
-            "/result/*/qualifier",
-        ]),
-        check: below_limit,
+        reads: Reads::Paths(
+            &["/result/*/value", "/result/*/limitOfDetection", "/result/*/qualifier"],
+            breach::below_limit,
+        ),
         hint: "set qualifier to < and value to the limit of detection",
     },
     Rule {
@@ -154,170 +266,62 @@ pub const RULES: &[Rule] = &[
         text: "A numeric result states its unit and basis",
         text_fr: "Un résultat numérique indique son unité et sa base",
         severity: Severity::Error,
-        reads: Reads::Paths(&["/result/*/value", "/result/*/unitCode", "/result/*/basis"]),
-        check: result_unit,
+        reads: Reads::Paths(
+            &["/result/*/value", "/result/*/unitCode", "/result/*/basis"],
+            breach::result_without_unit,
+        ),
         hint: "add unitCode and basis",
+    },
+    Rule {
+        id: "result-sample",
+        text: "A result belongs to a sample of the record",
+        text_fr: "Un résultat se rapporte à un échantillon de l'enregistrement",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &["/result/*/sampleSequence", "/sample/*/sequenceNumeric"],
+            breach::result_without_sample,
+        ),
+        hint: "give sampleSequence the sequenceNumeric of a sample",
+    },
+    Rule {
+        id: "mass-fraction-sum",
+        text: "The mass fractions of one thing are together at most 100 per cent",
+        text_fr: "Les fractions massiques d'une même chose font au plus 100 pour cent",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &["/goodsItem/*/substance/*/massFraction"],
+            breach::more_than_the_whole,
+        ),
+        hint: "mend the fractions; they are in per cent",
+    },
+    Rule {
+        id: "isomer-connectivity",
+        text: "Whether a compared isomer has the same connectivity follows from the first block of the InChIKeys",
+        text_fr: "La connectivité commune d'un isomère comparé résulte du premier bloc des InChIKey",
+        severity: Severity::Error,
+        reads: Reads::Paths(
+            &[
+                "/substance/*/inchiKey",
+                "/isomerCheck/*/comparedInchiKey",
+                "/isomerCheck/*/sameConnectivity",
+            ],
+            breach::isomer_disagrees,
+        ),
+        hint: "compare the first 14 letters with those of the substances of the record",
     },
 ];
 
 impl Rule {
-    /// Appends what breaks the rule in `record`.
-    pub fn run(&self, record: &Value, findings: &mut Vec<Finding>) {
-        (self.check)(self, record, findings);
-    }
-
-    fn breach(&self, pointer: &str, value: Option<&Value>, message: String) -> Finding {
+    /// A breach of the rule at a place.
+    pub(crate) fn breach(&self, pointer: &str, value: Option<&Value>, message: String) -> Finding {
         let finding = Finding {
             rule: Some(self.id.to_owned()),
             severity: self.severity,
             ..Finding::error(self.id, pointer, message, self.hint)
         };
-        value.map_or(finding.clone(), |v| finding.with_value(v))
-    }
-
-    /// Checks one identifier; used for every field with the rule's [`Check`].
-    pub fn identifier(&self, check: Check, pointer: &str, value: &Value) -> Option<Finding> {
-        let text = value.as_str()?;
-        let good = match check {
-            Check::Cas => check::cas(text),
-            Check::Container => check::container(text),
-            Check::Country => check::country(text),
-            Check::Currency => check::currency(text),
-            Check::Hs => check::hs(text),
-            Check::Imo => check::imo(text),
-            Check::Locode => check::locode(text),
-        };
-        let message = || format!("{text} does not hold: {}", self.text);
-        (!good).then(|| self.breach(pointer, Some(value), message()))
-    }
-}
-
-const fn identifier(
-    id: &'static str,
-    check: Check,
-    text: &'static str,
-    text_fr: &'static str,
-    hint: &'static str,
-) -> Rule {
-    Rule {
-        id,
-        text,
-        text_fr,
-        severity: Severity::Error,
-        reads: Reads::Checked(check),
-        check: |_, _, _| {},
-        hint,
-    }
-}
-
-/// The values at a path with `*` for list items, each with its pointer.
-pub fn select<'r>(record: &'r Value, path: &str) -> Vec<(String, &'r Value)> {
-    let mut found = vec![(String::new(), record)];
-    for segment in path.split('/').skip(1) {
-        found = found
-            .into_iter()
-            .flat_map(|(pointer, value)| match (segment, value) {
-                ("*", Value::Array(items)) => items
-                    .iter()
-                    .enumerate()
-                    .map(|(i, item)| (format!("{pointer}/{i}"), item))
-                    .collect(),
-                (name, Value::Object(fields)) => {
-                    fields.get(name).map(|v| (format!("{pointer}/{name}"), v)).into_iter().collect()
-                }
-                _ => Vec::new(),
-            })
-            .collect();
-    }
-    found
-}
-
-fn country_agrees(rule: &Rule, record: &Value, findings: &mut Vec<Finding>) {
-    for path in ["/event/place", "/event/towedTo", "/detection/place", "/consignment/itinerary/*"] {
-        for (pointer, place) in select(record, path) {
-            let text = |name: &str| place.get(name).and_then(Value::as_str);
-            let (Some(country), Some(code)) = (text("countryCode"), text("locationId")) else {
-                continue;
-            };
-            if !code.starts_with(country) {
-                let value = place.get("locationId");
-                let message = format!("{code} does not lie in {country}");
-                findings.push(rule.breach(&format!("{pointer}/locationId"), value, message));
-            }
-        }
-    }
-}
-
-fn dates_in_order(rule: &Rule, record: &Value, findings: &mut Vec<Finding>) {
-    let mut read = |path: &str| -> Vec<(String, Date)> {
-        let mut dates = Vec::new();
-        for (pointer, value) in select(record, path) {
-            let Some(text) = value.as_str() else { continue };
-            match text.parse::<Date>() {
-                Ok(date) => dates.push((pointer, date)),
-                Err(_) => {
-                    let message = format!("{text} is no day of the calendar");
-                    findings.push(rule.breach(&pointer, Some(value), message));
-                }
-            }
-        }
-        dates
-    };
-    let issued = read("/issueDate").pop();
-    let review = read("/handling/reviewDate").pop();
-    let retain = read("/handling/retainUntil").pop();
-    let feedback = read("/handling/feedbackDue").pop();
-    let mut events = read("/event/date");
-    events.extend(read("/detection/date"));
-    events.extend(read("/sample/*/receivedDate"));
-    events.extend(read("/sample/*/analysedDate"));
-    let mut ordered = |early: &Option<(String, Date)>, late: &Option<(String, Date)>| {
-        if let (Some((before, early)), Some((pointer, late))) = (early, late)
-            && early > late
-        {
-            let message = format!("{late} comes before {early} of {before}");
-            findings.push(rule.breach(pointer, None, message));
-        }
-    };
-    ordered(&issued, &review);
-    ordered(&review, &retain);
-    ordered(&issued, &feedback);
-    for event in events {
-        ordered(&Some(event), &issued);
-    }
-    if let (Some((_, issued)), Some((pointer, review))) = (&issued, &review)
-        && issued.checked_add(jiff::Span::new().years(1)).is_ok_and(|limit| *review > limit)
-    {
-        let message = format!("review on {review} is more than a year after issue on {issued}");
-        findings.push(rule.breach(pointer, None, message));
-    }
-}
-
-fn handling_present(rule: &Rule, record: &Value, findings: &mut Vec<Finding>) {
-    if record.get("handling").is_none() {
-        let message = "the record does not say how it may be handled".to_owned();
-        findings.push(rule.breach("/handling", None, message));
-    }
-}
-
-fn below_limit(rule: &Rule, record: &Value, findings: &mut Vec<Finding>) {
-    for (pointer, result) in select(record, "/result/*") {
-        let number = |name: &str| result.get(name)?.as_str()?.parse::<f64>().ok();
-        let below = number("value").zip(number("limitOfDetection")).is_some_and(|(v, l)| v < l);
-        if below && result.get("qualifier").and_then(Value::as_str) != Some("<") {
-            let message = "the value is below its limit of detection".to_owned();
-            let value = result.get("value");
-            findings.push(rule.breach(&format!("{pointer}/value"), value, message));
-        }
-    }
-}
-
-fn result_unit(rule: &Rule, record: &Value, findings: &mut Vec<Finding>) {
-    for (pointer, result) in select(record, "/result/*") {
-        let has = |name: &str| result.get(name).is_some();
-        if has("value") && !(has("unitCode") && has("basis")) {
-            let message = "a numeric result without unit or basis".to_owned();
-            findings.push(rule.breach(&pointer, None, message));
+        match value {
+            Some(value) => finding.with_value(value),
+            None => finding,
         }
     }
 }

@@ -1,0 +1,294 @@
+//! A record kind: its schema, the places and classes of its fields, and the rules that apply.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jsonschema::Validator;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::assemble::{Disclosure, Parts, index, segments};
+use crate::class::{Classes, FieldClass};
+use crate::finding::Finding;
+use crate::form::{self, coarser};
+use crate::rules::{RULES, Reads, Rule};
+use crate::tree::{self, Leaf, Node};
+
+/// One record kind.
+pub struct Kind {
+    name: &'static str,
+    id: String,
+    digest: [u8; 32],
+    pub(crate) tree: Node,
+    classes: BTreeSet<FieldClass>,
+    code_lists: BTreeMap<String, String>,
+    /// The rules that read a field of the kind, with the classes of those fields.
+    rules: Vec<(&'static Rule, Classes)>,
+    pub(crate) whole: Validator,
+    /// Validators of projections; at most one for each of the 256 sets of classes.
+    projections: RwLock<HashMap<Classes, Arc<Validator>>>,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kind").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Kind {
+    pub(crate) fn load(
+        name: &'static str,
+        text: &str,
+        common: &str,
+        code_lists: &BTreeMap<String, String>,
+    ) -> Self {
+        let parse =
+            |text| serde_json::from_str::<Value>(text).expect("build.rs has read the schema");
+        let (schema, shared) = (parse(text), parse(common));
+        let tree = tree::parse(&schema, &shared).expect("build.rs has accepted the schema");
+        let mut classes = BTreeSet::new();
+        tree::leaves(&tree, "", &mut |_, leaf| {
+            classes.insert(leaf.class);
+            classes.extend(coarser(leaf));
+        });
+        Self {
+            name,
+            id: schema.get("$id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            digest: Sha256::new().chain_update(common).chain_update(text).finalize().into(),
+            classes,
+            code_lists: code_lists.clone(),
+            rules: applicable(&tree),
+            whole: form::validator(&tree, Classes::ALL),
+            projections: RwLock::default(),
+            tree,
+        }
+    }
+
+    /// Its name, such as `lab-alert`.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Its version.
+    pub fn version(&self) -> u32 {
+        1
+    }
+
+    /// `$id` of its schema.
+    pub fn schema_id(&self) -> &str {
+        &self.id
+    }
+
+    /// SHA-256 over the bytes of `common.v1.json` followed by those of the kind's schema.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// Code lists and their editions.
+    pub fn code_lists(&self) -> &BTreeMap<String, String> {
+        &self.code_lists
+    }
+
+    /// The classes that its fields can have.
+    pub fn classes(&self) -> BTreeSet<FieldClass> {
+        self.classes.clone()
+    }
+
+    /// The rules that apply to the kind, each with the classes it reads.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, BTreeSet<FieldClass>)> {
+        self.rules.iter().map(|(rule, classes)| (*rule, classes.iter().collect()))
+    }
+
+    /// Runs what can be run with these classes; gives the rules that cannot be decided.
+    pub(crate) fn run_rules(
+        &self,
+        record: &Value,
+        held: Classes,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<String> {
+        // One identifier can be judged alone, wherever it can be seen.
+        walk(&self.tree, record, &mut |leaf, pointer, value| {
+            let (Some(check), Some(text)) = (leaf.check, value.as_str()) else { return };
+            if !held.contains(leaf.class) {
+                return;
+            }
+            for (rule, _) in &self.rules {
+                if let Reads::Checked(reads, good) = &rule.reads
+                    && *reads == check
+                    && !good(text)
+                {
+                    let message = format!("{text} does not hold: {}", rule.text);
+                    findings.push(rule.breach(pointer, Some(value), message));
+                }
+            }
+        });
+        let mut not_checkable = Vec::new();
+        for (rule, classes) in &self.rules {
+            if !classes.is_subset(held) {
+                not_checkable.push(rule.id.to_owned());
+            } else if let Reads::Paths(_, check) = &rule.reads {
+                check(rule, record, findings);
+            }
+        }
+        not_checkable
+    }
+
+    /// The validator of the schema projected to these classes, compiled once.
+    pub(crate) fn projection(&self, held: Classes) -> Arc<Validator> {
+        let known = self.projections.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(validator) = known.get(&held) {
+            return Arc::clone(validator);
+        }
+        drop(known);
+        let validator = Arc::new(form::validator(&self.tree, held));
+        let mut known = self.projections.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(held).or_insert(validator))
+    }
+
+    /// Whether each field is one that the kind has, once, in the class it came in, with a value
+    /// that a field can have, and whether coarser and exact values go together.
+    pub(crate) fn place_findings(&self, parts: &Parts) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (class, fields) in parts {
+            let mut seen = HashSet::new();
+            for field in fields {
+                findings.extend(self.misplaced(*class, field));
+                if !seen.insert(field.pointer.as_str()) {
+                    let message = format!("class {} has this field twice", class.as_str());
+                    let finding = Finding::error("field-twice", &field.pointer, message, FOREIGN);
+                    findings.push(finding.with_value(&field.value));
+                }
+            }
+        }
+        for exact in [FieldClass::Core, FieldClass::Operational] {
+            let Some(coarse) = exact.coarse() else { continue };
+            if let Some((exact, coarse)) = parts.get(&exact).zip(parts.get(&coarse)) {
+                self.unlike(exact, coarse, &mut findings);
+            }
+        }
+        findings
+    }
+
+    fn misplaced(&self, class: FieldClass, field: &Disclosure) -> Option<Finding> {
+        let place = leaf_at(&self.tree, &field.pointer);
+        let right = place.is_some_and(|leaf| leaf.class == class || coarser(leaf) == Some(class));
+        if !right {
+            let message = format!("no field of class {} stands here", class.as_str());
+            return Some(Finding::error("field-out-of-place", &field.pointer, message, FOREIGN));
+        }
+        let plain = match &field.value {
+            Value::String(_) | Value::Bool(_) => true,
+            Value::Number(number) => number.is_i64() || number.is_u64(),
+            _ => false,
+        };
+        (!plain).then(|| {
+            let message = "a field is a text, an integer or a boolean".to_owned();
+            Finding::error("wrong-type", &field.pointer, message, FOREIGN).with_value(&field.value)
+        })
+    }
+
+    /// Coarse values that are not those of the exact ones, or that one side has alone.
+    fn unlike(&self, exact: &[Disclosure], coarse: &[Disclosure], findings: &mut Vec<Finding>) {
+        let leaf = |pointer: &str| leaf_at(&self.tree, pointer);
+        let mut missing: HashMap<&str, &Disclosure> = exact
+            .iter()
+            .filter(|field| leaf(&field.pointer).is_some_and(|leaf| leaf.coarse.is_some()))
+            .map(|field| (field.pointer.as_str(), field))
+            .collect();
+        for field in coarse {
+            let function = leaf(&field.pointer).and_then(|leaf| leaf.coarse);
+            let source = missing.remove(field.pointer.as_str());
+            let expected = function
+                .zip(source.and_then(|source| source.value.as_str()))
+                .and_then(|(function, text)| function.apply(text));
+            if expected.is_none() || field.value.as_str() != expected.as_deref() {
+                let message = "the coarser value is not that of the exact one".to_owned();
+                let hint = "the originator showed two members two values; keep both as evidence";
+                let finding = Finding::error("coarse-mismatch", &field.pointer, message, hint);
+                findings.push(finding.with_value(&field.value));
+            }
+        }
+        let mut missing: Vec<&str> = missing.into_keys().collect();
+        missing.sort_unstable();
+        findings.extend(missing.into_iter().map(|pointer| {
+            let message = "the exact value has no coarser one beside it".to_owned();
+            Finding::error("coarse-missing", pointer, message, FOREIGN)
+        }));
+    }
+}
+
+/// What to do about a fault that no honest node makes.
+const FOREIGN: &str = "the originator's node must use the schema that the register pins";
+
+fn applicable(tree: &Node) -> Vec<(&'static Rule, Classes)> {
+    let with_classes = RULES.iter().map(|rule| {
+        let mut classes = Classes::default();
+        tree::leaves(tree, "", &mut |path, leaf| {
+            let reads = match &rule.reads {
+                Reads::Checked(check, _) => leaf.check == Some(*check),
+                Reads::Paths(paths, _) => paths.contains(&path),
+            };
+            if reads {
+                classes.insert(leaf.class);
+            }
+        });
+        (rule, classes)
+    });
+    with_classes.filter(|(_, classes)| *classes != Classes::default()).collect()
+}
+
+/// Calls `visit` for each field that is there, with its pointer.
+pub fn walk(node: &Node, value: &Value, visit: &mut dyn FnMut(&Leaf, &str, &Value)) {
+    descend(node, value, &mut String::with_capacity(96), visit);
+}
+
+fn descend(
+    node: &Node,
+    value: &Value,
+    pointer: &mut String,
+    visit: &mut dyn FnMut(&Leaf, &str, &Value),
+) {
+    let here = pointer.len();
+    match (node, value) {
+        (Node::Object(properties), Value::Object(fields)) => {
+            for (name, field) in fields {
+                if let Some((child, _)) = properties.get(name) {
+                    pointer.push('/');
+                    pointer.push_str(name);
+                    descend(child, field, pointer, visit);
+                    pointer.truncate(here);
+                }
+            }
+        }
+        (Node::Array { items, .. }, Value::Array(values)) => {
+            for (i, item) in values.iter().enumerate() {
+                pointer.push('/');
+                pointer.push_str(&i.to_string());
+                descend(items, item, pointer, visit);
+                pointer.truncate(here);
+            }
+        }
+        (Node::Leaf(leaf), value) => visit(leaf, pointer, value),
+        _ => {}
+    }
+}
+
+/// The field at a pointer of a record.
+pub fn leaf_at<'t>(tree: &'t Node, pointer: &str) -> Option<&'t Leaf> {
+    let mut node = tree;
+    for segment in segments(pointer)? {
+        node = match node {
+            Node::Object(properties) => &properties.get(&segment)?.0,
+            Node::Array { items, max } => {
+                let max = usize::try_from(*max).unwrap_or(usize::MAX);
+                index(&segment).filter(|i| *i < max)?;
+                items
+            }
+            Node::Leaf(_) => return None,
+        };
+    }
+    match node {
+        Node::Leaf(leaf) => Some(leaf),
+        _ => None,
+    }
+}
