@@ -36,17 +36,8 @@ pub struct Context {
     register: RwLock<Arc<Register>>,
     seal_keys: RwLock<BTreeMap<MemberId, (u64, SealPublicKey)>>,
     heads: RwLock<BTreeMap<MemberId, Head>>,
-    own_audiences: RwLock<BTreeMap<AudienceId, OwnAudience>>,
+    own_audiences: RwLock<BTreeMap<AudienceId, BTreeSet<MemberId>>>,
     missed: RwLock<BTreeMap<AudienceId, (MemberId, u64)>>,
-}
-
-/// An audience that we made: for whom, and where in our log it is distributed.
-#[derive(Debug, Clone)]
-pub struct OwnAudience {
-    /// Index of the entry.
-    pub index: u64,
-    /// For whom.
-    pub to: BTreeSet<MemberId>,
 }
 
 impl Context {
@@ -93,9 +84,8 @@ impl Context {
                 }
             }
             Body::Audience(audience) if *log == self.own => {
-                let known = OwnAudience { index, to: audience.to.clone() };
                 let mut map = self.own_audiences.write().unwrap_or_else(PoisonError::into_inner);
-                map.insert(audience.audience, known);
+                map.insert(audience.audience, audience.to.clone());
             }
             _ => {}
         }
@@ -111,8 +101,8 @@ impl Context {
         self.missed.write().unwrap_or_else(PoisonError::into_inner).remove(audience);
     }
 
-    /// An audience that we made and distributed.
-    pub fn own_audience(&self, id: &AudienceId) -> Option<OwnAudience> {
+    /// For whom we made and distributed an audience.
+    pub fn own_audience(&self, id: &AudienceId) -> Option<BTreeSet<MemberId>> {
         self.own_audiences.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 

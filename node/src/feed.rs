@@ -166,7 +166,7 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
 
 /// The classes of a record of ours that `member` can open.
 pub fn classes_for(context: &Context, record: &RecordManifest, member: &MemberId) -> Vec<String> {
-    let entitled = |audience| context.own_audience(audience).is_some_and(|a| a.to.contains(member));
+    let entitled = |audience| context.own_audience(audience).is_some_and(|to| to.contains(member));
     let parts = record.parts.iter().filter(|(_, part)| entitled(&part.audience));
     parts.map(|(class, _)| class.clone()).collect()
 }
@@ -174,7 +174,7 @@ pub fn classes_for(context: &Context, record: &RecordManifest, member: &MemberId
 /// The proof for one entry: C2SP tlog-proof under the latest checkpoint held, with cosignatures.
 pub fn receipt(context: &Context, id: &RecordId) -> Result<String, Refusal> {
     let (log, index, _) = stored(context, id)?;
-    let (note, size) = cosigned_checkpoint(context, &log)?;
+    let (note, size) = cosigned_checkpoint(context, &log, index)?;
     let proof = context.reader.inclusion_proof(&log, index, size).map_err(fault)?;
     Ok(Receipt::new(index, proof, note).to_string())
 }
@@ -183,7 +183,7 @@ pub fn receipt(context: &Context, id: &RecordId) -> Result<String, Refusal> {
 /// checkpoint and the inclusion proofs. Nothing in it is opened.
 pub fn entry_file(context: &Context, id: &RecordId) -> Result<Vec<u8>, Refusal> {
     let (log, index, entry) = stored(context, id)?;
-    let (note, size) = cosigned_checkpoint(context, &log)?;
+    let (note, size) = cosigned_checkpoint(context, &log, index)?;
     let statement = Statement::parse(&entry.item.statement).map_err(|_| unknown(id))?;
     let Body::Record(record) = &statement.manifest().body else { return Err(unknown(id)) };
     let mut items: BTreeMap<u64, Item> = BTreeMap::from([(index, entry.item)]);
@@ -204,23 +204,41 @@ pub fn entry_file(context: &Context, id: &RecordId) -> Result<Vec<u8>, Refusal> 
     Ok(Announcement { log, checkpoint: note, items }.to_bytes())
 }
 
-/// The latest checkpoint held of a log with the cosignatures that are over it.
-pub fn cosigned_checkpoint(context: &Context, log: &MemberId) -> Result<(String, u64), Refusal> {
-    let note = context.reader.checkpoint(log).ok_or_else(|| {
-        Refusal::fault(
-            "no-checkpoint",
-            format!("cannot prove: no checkpoint of {log} is held"),
-            "wait until the log is mirrored",
-        )
-    })?;
+/// The checkpoint of a log that covers `index` and that most members cosigned, the larger one
+/// where several did, with its cosignatures; without any, the latest.
+pub fn cosigned_checkpoint(
+    context: &Context,
+    log: &MemberId,
+    index: u64,
+) -> Result<(String, u64), Refusal> {
+    let reader = &context.reader;
+    let best = reader
+        .cosignatures(log)
+        .iter()
+        .map(|c| c.size)
+        .filter(|size| *size > index)
+        .filter_map(|size| {
+            Some((reader.cosignatures_at(log, size), reader.checkpoint_at(log, size)?))
+        })
+        .max_by_key(|(lines, _)| (lines.len(), lines.first().map_or(0, |c| c.size)));
+    let (lines, mut note) = match best {
+        Some((lines, note)) => (lines, note),
+        None => (Vec::new(), reader.checkpoint(log).ok_or_else(|| no_checkpoint(log))?),
+    };
     let head = crate::sync::head(context, log, &note).map_err(|e| e.refusal)?;
-    let size = head.checkpoint.size;
-    let mut note = note;
-    for cosigned in context.reader.cosignatures(log).iter().filter(|c| c.size == size) {
+    for cosigned in lines {
         note.push_str(&cosigned.line);
         note.push('\n');
     }
-    Ok((note, size))
+    Ok((note, head.checkpoint.size))
+}
+
+fn no_checkpoint(log: &MemberId) -> Refusal {
+    Refusal::fault(
+        "no-checkpoint",
+        format!("cannot prove: no checkpoint of {log} is held"),
+        "wait until the log is mirrored",
+    )
 }
 
 fn view(context: &Context, log: &MemberId, index: u64, entry: &StoredEntry) -> Option<RecordView> {

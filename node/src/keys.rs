@@ -194,6 +194,7 @@ impl fmt::Debug for DataKey {
 
 impl DataKey {
     /// Takes 32 random bytes.
+    #[cfg(test)]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }

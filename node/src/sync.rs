@@ -188,10 +188,30 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
             _ => admit::Opened::default(),
         };
         let content = Content::Opened(&opened);
-        let quarantine = admit::admit(&register, &entry.statement, content).err();
+        let quarantine = admit::admit(&register, &entry.statement, content)
+            .and_then(|()| first_of_its_content(context, &log, &entry))
+            .err();
         admitted.push(Admitted { entry, quarantine, facts });
     }
     Ok(admitted)
+}
+
+/// A content that was logged before, here or in another log, is a replay.
+fn first_of_its_content(
+    context: &Context,
+    log: &MemberId,
+    entry: &Authentic,
+) -> Result<(), Refusal> {
+    let known = context.reader.known_content(&entry.statement.content_digest());
+    match known.filter(|(other, index)| other != log || *index != entry.index) {
+        None => Ok(()),
+        Some((other, index)) => Err(Refusal::new(
+            "duplicate-content",
+            409,
+            format!("cannot accept entry: the same content is entry {index} of {other}"),
+            "the originator must not log a statement twice",
+        )),
+    }
 }
 
 /// Entries that are exactly those of their leaves.
@@ -309,7 +329,7 @@ fn served_items(
     indexes: &[u64],
     now_ms: u64,
 ) -> Response {
-    let size = context.reader.frontier(log).size();
+    let size = context.reader.size(log);
     let mut items = Vec::new();
     let mut denied = BTreeSet::new();
     let mut bytes = 0;
@@ -362,7 +382,7 @@ fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<Input, Refus
 }
 
 fn rewrapped(context: &Context, asker: &MemberId, audience: &[u8; 16]) -> Response {
-    let entitled = context.own_audience(audience).is_some_and(|a| a.to.contains(asker));
+    let entitled = context.own_audience(audience).is_some_and(|to| to.contains(asker));
     let keys = context.seal_keys();
     match (entitled, context.secret_of(audience), keys.get(asker)) {
         (true, Some(secret), Some(key)) => {

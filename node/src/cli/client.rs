@@ -162,11 +162,6 @@ impl Client {
         Ok(Self { calls, streams, url, token })
     }
 
-    /// The address of the node.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Asks for a resource.
     pub fn get(&self, path: &str) -> Result<Answer, Failure> {
         let request = self.request(Method::GET, path).body(()).map_err(Failure::fault)?;

@@ -34,15 +34,6 @@ pub(super) struct Federation {
     places: Vec<Place>,
 }
 
-/// The last lines that each node in `dir` logged, for the one who has to find out what failed.
-pub(super) fn last_lines(dir: &Path) -> String {
-    let told = MEMBERS.iter().map(|(member, ..)| {
-        let lines = super::process::last_lines(&place_of(dir, member));
-        format!("last lines of {member}:\n{lines}")
-    });
-    told.collect::<Vec<_>>().join("\n")
-}
-
 fn place_of(dir: &Path, member: &str) -> std::path::PathBuf {
     dir.join(member.to_ascii_lowercase())
 }

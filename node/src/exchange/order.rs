@@ -201,4 +201,3 @@ pub enum Order {
         text: String,
     },
 }
-

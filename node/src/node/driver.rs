@@ -133,6 +133,9 @@ impl Driver {
             self.context.set_heads(exchange.heads());
             self.show(&exchange);
         }
+        if let Err(cause) = self.writer.settle() {
+            tracing::warn!(%cause, "the log files are behind; the next start brings them up");
+        }
     }
 
     fn decide(

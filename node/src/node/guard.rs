@@ -10,11 +10,12 @@ use std::sync::{Mutex, PoisonError};
 
 use sealwire_wire::id::MemberId;
 
+use crate::backup;
 use crate::refusal::Refusal;
 
 /// The state of the comparison with peers.
 pub struct Guard {
-    marker: PathBuf,
+    data: PathBuf,
     quorum: usize,
     state: Mutex<State>,
 }
@@ -27,11 +28,11 @@ struct State {
 }
 
 impl Guard {
-    /// `marker` is the file that a restore leaves; `quorum` the peers that must then answer.
-    pub fn new(marker: PathBuf, quorum: usize) -> Self {
-        let restored = super::exists(&marker);
+    /// `data` may hold the marker that a restore leaves; `quorum` peers must then answer.
+    pub fn new(data: PathBuf, quorum: usize) -> Self {
+        let restored = backup::is_restored(&data);
         let state = Mutex::new(State { restored, ..State::default() });
-        Self { marker, quorum, state }
+        Self { data, quorum, state }
     }
 
     /// A peer told the largest head of our log that it knows.
@@ -49,7 +50,7 @@ impl Guard {
                 peers = state.confirmed_by.len(),
                 "head confirmed by peers after a restore: signing again"
             );
-            if let Err(cause) = std::fs::remove_file(&self.marker) {
+            if let Err(cause) = backup::clear_restored(&self.data) {
                 tracing::warn!(%cause, "cannot remove the restore marker; peers are asked again at the next start");
             }
         }
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn a_plain_start_may_sign_until_a_peer_knows_more() {
         let dir = tempfile::tempdir().unwrap();
-        let guard = Guard::new(dir.path().join("restored"), 1);
+        let guard = Guard::new(dir.path().to_owned(), 1);
         assert!(guard.check().is_ok());
         guard.compared(&member("SG"), 5, 5);
         assert!(guard.check().is_ok());
@@ -108,7 +109,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let marker = dir.path().join("restored");
         std::fs::write(&marker, "").unwrap();
-        let guard = Guard::new(marker.clone(), 2);
+        let guard = Guard::new(dir.path().to_owned(), 2);
         guard.compared(&member("SG"), 5, 5);
         guard.compared(&member("SG"), 5, 5);
         assert!(guard.check().is_err(), "one peer twice is one peer");

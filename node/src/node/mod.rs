@@ -3,30 +3,27 @@
 
 mod driver;
 mod guard;
+mod metrics;
 mod peers;
 mod publish;
+mod startup;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use sealwire_gossip as gossip;
 use sealwire_wire::id::{MemberId, RecordId};
-use sealwire_wire::message::Item;
-use sealwire_wire::register::{Expiry, KeyUse, Register, Status as MemberStatus};
+use sealwire_wire::register::{Expiry, Register, Status as MemberStatus};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::feed::{self, Delivery, RecordView};
 use crate::keys::Keys;
 use crate::refusal::Refusal;
-use crate::store::{self, Fact, Reader, Writer};
 
 use driver::{Driver, Message, Snapshot};
 use guard::Guard;
@@ -133,15 +130,14 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
     let mut keys = Keys::open(&config.keys_dir)?;
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
-    let (mut writer, reader) = open_store(config, &keys)?;
-    let register = adopt_register(config, &mut writer, &reader, now)?;
-    check_own_keys(config, &keys, &register)?;
+    let (mut writer, reader) = startup::open_store(config, &keys)?;
+    let register = startup::adopt_register(config, &mut writer, &reader, now)?;
+    startup::check_own_keys(config, &keys, &register)?;
     let federation = register.federation().to_owned();
     let topics = peers::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);
-    let restored = config.data_dir.join("restored");
     let quorum = register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1);
-    let guard = Arc::new(Guard::new(restored, quorum.max(1)));
+    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum.max(1)));
 
     let (handle, events) = gossip::start(gossip::Config {
         seed: *keys.node,
@@ -311,186 +307,12 @@ impl NodeHandle {
         }
     }
 
-    /// Counts in the Prometheus text format.
-    pub fn metrics(&self) -> String {
-        let counters = &self.inner.counters;
-        let mut text = String::new();
-        let mut counter = |name: &str, help: &str, value: u64| {
-            let _ = writeln!(
-                text,
-                "# HELP sealwire_{name} {help}\n# TYPE sealwire_{name} counter\nsealwire_{name} {value}"
-            );
-        };
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        counter("records_published_total", "Records published here.", read(&counters.published));
-        counter(
-            "records_refused_total",
-            "Records refused at publication.",
-            read(&counters.refused),
-        );
-        counter("messages_accepted_total", "Gossip messages accepted.", read(&counters.accepted));
-        counter("messages_ignored_total", "Gossip messages ignored.", read(&counters.ignored));
-        counter(
-            "messages_rejected_total",
-            "Messages and answers rejected as forged or malformed.",
-            read(&counters.rejected),
-        );
-        counter(
-            "entries_quarantined_total",
-            "Entries of peers quarantined.",
-            read(&counters.quarantined),
-        );
-        counter("peers_refused_total", "Connections refused.", read(&counters.peers_refused));
-        counter("commits_total", "Journal commits.", read(&counters.commits));
-        counter(
-            "commit_failures_total",
-            "Journal commits that failed.",
-            read(&counters.commit_failures),
-        );
-        counter("facts_total", "Facts made durable.", read(&counters.facts));
-        counter(
-            "orders_dropped_total",
-            "Network orders dropped because the queue was full.",
-            read(&counters.orders_dropped),
-        );
-        counter(
-            "announcements_not_sent_total",
-            "Announcements that found no peer.",
-            read(&counters.not_announced),
-        );
-        counter("alarms_total", "Logs that contradicted themselves.", read(&counters.alarms));
-        let status = self.status();
-        let mut gauge = |name: &str, labels: &str, value: u64| {
-            let _ = writeln!(text, "sealwire_{name}{labels} {value}");
-        };
-        gauge("log_size", "", status.size);
-        gauge("ready", "", u64::from(status.ready));
-        gauge("register_version", "", status.register_version);
-        for peer in status.peers {
-            let label = format!("{{member=\"{}\"}}", peer.member);
-            gauge("peer_connected", &label, u64::from(peer.connected));
-            gauge("peer_mirrored", &label, peer.mirrored);
-            gauge("peer_announced", &label, peer.announced);
-            gauge("peer_gaps", &label, peer.gaps as u64);
-            gauge("peer_cosigned_ours", &label, peer.cosigned_ours);
-        }
-        text
-    }
-
     /// Logs our seal key and the register in force, if our log does not say them yet.
     async fn announce_self(&self) {
         if let Err(refusal) = publish::announce_self(&self.inner).await {
             tracing::warn!(code = refusal.code, %refusal, "cannot announce our seal key yet; it is tried again before the first publication");
         }
     }
-}
-
-/// Opens the store. The plain log files show the parts of the core classes, as far as this member
-/// can open them; what is above core never rests in clear.
-fn open_store(config: &Config, keys: &Keys) -> anyhow::Result<(Writer, Reader)> {
-    let data = keys.data.clone();
-    let discloser =
-        move |reader: &Reader, _: &MemberId, item: &Item| context::disclosed(&data, reader, item);
-    Ok(store::open(&config.data_dir, &config.member, Box::new(discloser))?)
-}
-
-/// The register in force: the versions adopted earlier, then the configured file, if it is the
-/// next one.
-fn adopt_register(
-    config: &Config,
-    writer: &mut Writer,
-    reader: &Reader,
-    now_ms: u64,
-) -> anyhow::Result<Register> {
-    let mut adopted: Option<Register> = None;
-    for bytes in reader.register_versions() {
-        let next = match &adopted {
-            None => Register::trust_first(&bytes, None),
-            Some(previous) => previous.update(&bytes),
-        };
-        adopted = Some(next.context("cannot read a register version that was adopted earlier")?);
-    }
-    let path = &config.register;
-    let file = fs::read(path);
-    let register = match (adopted, file) {
-        (None, Err(cause)) => bail!(
-            "cannot start without a register: {}: {cause} (hint: put the signed register.json that the governors published there)",
-            path.display()
-        ),
-        (Some(adopted), Err(_)) => adopted,
-        (None, Ok(bytes)) => {
-            let first = Register::trust_first(&bytes, None).with_context(|| {
-                format!("cannot start: {} is not a valid register", path.display())
-            })?;
-            commit_register(writer, &bytes)?;
-            first
-        }
-        (Some(adopted), Ok(bytes)) if bytes == adopted.bytes() => adopted,
-        (Some(adopted), Ok(bytes)) => match adopted.update(&bytes) {
-            Ok(next) => {
-                commit_register(writer, &bytes)?;
-                next
-            }
-            Err(cause) => bail!(
-                "cannot start: {} is neither the register in force (version {}) nor its next version: {cause}",
-                path.display(),
-                adopted.version()
-            ),
-        },
-    };
-    match register
-        .check_expiry(i64::try_from(now_ms / 1000).unwrap_or(i64::MAX), REGISTER_GRACE_SECS)
-    {
-        Expiry::Valid => {}
-        Expiry::Grace { until_unix } => {
-            tracing::warn!(
-                until_unix,
-                "the register has expired; it serves until its grace period is over"
-            );
-        }
-        Expiry::Expired => tracing::error!(
-            "the register has expired and its grace period is over: nothing can be published"
-        ),
-    }
-    Ok(register)
-}
-
-fn commit_register(writer: &mut Writer, bytes: &[u8]) -> anyhow::Result<()> {
-    writer.commit(&[Fact::Register { bytes: bytes.to_vec() }]).map_err(|e| anyhow!("{e}"))
-}
-
-fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyhow::Result<()> {
-    let member = register.member(&config.member).ok_or_else(|| {
-        anyhow!(
-            "cannot start: the register (version {}) has no member {} (hint: send your member.json to a governor)",
-            register.version(),
-            config.member
-        )
-    })?;
-    if member.status != MemberStatus::Active {
-        tracing::warn!(
-            status = member.status.as_str(),
-            "this member is not active in the register"
-        );
-    }
-    let node = ed25519_dalek::SigningKey::from_bytes(&keys.node).verifying_key().to_bytes();
-    let ours = [
-        (KeyUse::Node, node),
-        (KeyUse::Log, keys.log.verifying_key().to_bytes()),
-        (KeyUse::Cosign, keys.cosign.verifying_key().to_bytes()),
-        (KeyUse::Sign, keys.sign.verifying_key().to_bytes()),
-    ];
-    for (use_, public) in ours {
-        if !member.keys.iter().any(|k| k.use_ == use_ && k.public == public) {
-            bail!(
-                "cannot start: the {} key in {} is not the one that the register lists for {} (hint: restore the right keys, or have the register changed)",
-                use_.as_str(),
-                config.keys_dir.display(),
-                config.member
-            );
-        }
-    }
-    Ok(())
 }
 
 fn listed_peers(register: &Register, own: &MemberId) -> Vec<gossip::Peer> {
@@ -503,9 +325,4 @@ fn listed_peers(register: &Register, own: &MemberId) -> Vec<gossip::Peer> {
 fn register_expiry(register: &Register) -> Expiry {
     let now = i64::try_from(driver::unix_ms() / 1000).unwrap_or(i64::MAX);
     register.check_expiry(now, REGISTER_GRACE_SECS)
-}
-
-/// Whether `path` exists; used for markers.
-fn exists(path: &Path) -> bool {
-    path.try_exists().unwrap_or(true)
 }

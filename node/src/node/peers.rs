@@ -311,7 +311,7 @@ impl Peers {
             },
             _ => return,
         };
-        let ours = self.context.reader.frontier(own).size();
+        let ours = self.context.reader.size(own);
         self.guard.compared(member, known, ours);
     }
 

@@ -254,7 +254,7 @@ fn repeated(inner: &Inner, same: bool, index: u64) -> Result<Published, Refusal>
         id: record.to_string(),
         log: view.log,
         index: view.index,
-        size: inner.context.reader.frontier(&inner.context.own).size(),
+        size: inner.context.reader.size(&inner.context.own),
         repeated: true,
         classes,
         warnings: Vec::new(),
@@ -264,7 +264,7 @@ fn repeated(inner: &Inner, same: bool, index: u64) -> Result<Published, Refusal>
 
 fn receipt(inner: &Inner, index: u64) -> Result<String, Refusal> {
     let context = &inner.context;
-    let (note, size) = feed::cosigned_checkpoint(context, &context.own)?;
+    let (note, size) = feed::cosigned_checkpoint(context, &context.own, index)?;
     let proof = context
         .reader
         .inclusion_proof(&context.own, index, size)

@@ -38,7 +38,7 @@ pub use self::files::Discloser;
 use self::index::{Stage, note_size};
 use self::logs::LogFiles;
 use self::reader::Inner;
-pub use self::reader::{Cosigned, Reader, StoredEntry};
+pub use self::reader::{Reader, StoredEntry};
 use self::rows::{State, row};
 use crate::journal::{AppendError, Frame, Journal, JournalFault, JournalReader, Position};
 

@@ -145,6 +145,7 @@ impl Reader {
     }
 
     /// Root of a log at a size that it has reached.
+    #[cfg(test)]
     pub fn root(&self, log: &MemberId, size: u64) -> Result<Digest, StoreFault> {
         self.reached(log, size)?;
         merkle::root_at(&self.tree(log), size)
@@ -230,6 +231,7 @@ impl Reader {
     }
 
     /// All audience secrets.
+    #[cfg(test)]
     pub fn secrets(&self) -> Vec<(AudienceId, MemberId, Vec<u8>)> {
         self.list(self.inner.db.scan_prefix([row::SECRET]), usize::MAX, |_, at| {
             self.secret_fact(Columns(at).position()?)
