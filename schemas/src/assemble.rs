@@ -1,5 +1,6 @@
 //! From opened fields back to a record.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -44,27 +45,31 @@ pub fn assemble(parts: &Parts) -> Value {
     record
 }
 
-/// The segments of a pointer, unescaped.
-pub fn segments(pointer: &str) -> Option<Vec<String>> {
-    let rest = pointer.strip_prefix('/')?;
-    let segments: Vec<String> =
-        rest.split('/').map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
-    (segments.len() <= MAX_DEPTH).then_some(segments)
-}
-
 /// Puts a value at its place, unless something is there.
 fn place(record: &mut Value, field: &Disclosure, room: &mut usize) {
-    let Some(segments) = segments(&field.pointer) else { return };
+    let Some(rest) = field.pointer.strip_prefix('/') else { return };
+    if rest.split('/').count() > MAX_DEPTH {
+        return;
+    }
     let mut at = record;
-    let mut rest = segments.iter().peekable();
+    let mut rest = rest.split('/').peekable();
     while let Some(segment) = rest.next() {
-        let empty = match rest.peek() {
+        let next = rest.peek();
+        let empty = || match next {
             None => field.value.clone(),
             Some(next) if index(next).is_some() => Value::Array(Vec::new()),
             Some(_) => Value::Object(Map::new()),
         };
         at = match at {
-            Value::Object(fields) => fields.entry(segment.clone()).or_insert(empty),
+            Value::Object(fields) => {
+                let name = unescaped(segment);
+                if fields.contains_key(&*name) {
+                    let Some(there) = fields.get_mut(&*name) else { return };
+                    there
+                } else {
+                    fields.entry(name).or_insert(empty())
+                }
+            }
             Value::Array(items) => {
                 let Some(i) = index(segment) else { return };
                 while items.len() <= i {
@@ -75,9 +80,8 @@ fn place(record: &mut Value, field: &Disclosure, room: &mut usize) {
                     items.push(Value::Object(Map::new()));
                 }
                 let Some(item) = items.get_mut(i) else { return };
-                let unset = item.as_object().is_some_and(Map::is_empty);
-                if unset && !empty.is_object() {
-                    *item = empty;
+                if item.as_object().is_some_and(Map::is_empty) {
+                    *item = empty();
                 }
                 item
             }
@@ -86,10 +90,21 @@ fn place(record: &mut Value, field: &Disclosure, room: &mut usize) {
     }
 }
 
+/// A pointer's segment as the name it stands for.
+fn unescaped(segment: &str) -> Cow<'_, str> {
+    if segment.contains('~') {
+        Cow::Owned(segment.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(segment)
+    }
+}
+
 /// A list index in its one spelling.
 pub fn index(segment: &str) -> Option<usize> {
-    let i: usize = segment.parse().ok()?;
-    (i <= MAX_INDEX && i.to_string() == segment).then_some(i)
+    let spelling = segment == "0" || !segment.starts_with('0');
+    let digits = segment.len() <= 5 && segment.bytes().all(|b| b.is_ascii_digit());
+    let i: usize = segment.parse().ok().filter(|_| spelling && digits)?;
+    (i <= MAX_INDEX).then_some(i)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! How each rule that reads several fields finds its breaches. The functions take what is there:
 //! a field of the wrong form is the schema's finding, not theirs.
 
+use std::fmt;
+
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -10,26 +12,62 @@ use crate::rules::Rule;
 
 type Found = Vec<Finding>;
 
-/// The values at a path with `*` for list items, each with its pointer.
-pub fn select<'r>(record: &'r Value, path: &str) -> Vec<(String, &'r Value)> {
-    let mut found = vec![(String::new(), record)];
-    for segment in path.split('/').skip(1) {
-        found = found
-            .into_iter()
-            .flat_map(|(pointer, value)| match (segment, value) {
-                ("*", Value::Array(items)) => items
-                    .iter()
-                    .enumerate()
-                    .map(|(i, item)| (format!("{pointer}/{i}"), item))
-                    .collect(),
-                (name, Value::Object(fields)) => {
-                    fields.get(name).map(|v| (format!("{pointer}/{name}"), v)).into_iter().collect()
-                }
-                _ => Vec::new(),
-            })
-            .collect();
+/// Lists within lists that a path can cross.
+const MAX_LISTS: usize = 4;
+
+/// Where a value was found: a path, and the list items chosen for its `*`. Displays as pointer.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'p> {
+    path: &'p str,
+    items: [usize; MAX_LISTS],
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut items = self.items.iter();
+        self.path.split('/').skip(1).try_for_each(|segment| match segment {
+            "*" => write!(f, "/{}", items.next().copied().unwrap_or_default()),
+            name => write!(f, "/{name}"),
+        })
     }
+}
+
+/// The values at a path with `*` for list items, each with its place.
+pub fn select<'r, 'p>(record: &'r Value, path: &'p str) -> Vec<(Place<'p>, &'r Value)> {
+    let mut found = Vec::new();
+    let place = Place { path, items: [0; MAX_LISTS] };
+    collect(record, path.get(1..).unwrap_or_default(), place, 0, &mut found);
     found
+}
+
+fn collect<'r, 'p>(
+    value: &'r Value,
+    rest: &str,
+    mut place: Place<'p>,
+    lists: usize,
+    found: &mut Vec<(Place<'p>, &'r Value)>,
+) {
+    if rest.is_empty() {
+        found.push((place, value));
+        return;
+    }
+    let (segment, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    match (segment, value) {
+        ("*", Value::Array(items)) => {
+            for (i, item) in items.iter().enumerate() {
+                if let Some(chosen) = place.items.get_mut(lists) {
+                    *chosen = i;
+                }
+                collect(item, rest, place, lists + 1, found);
+            }
+        }
+        (name, Value::Object(fields)) => {
+            if let Some(field) = fields.get(name) {
+                collect(field, rest, place, lists, found);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn text<'r>(object: &'r Value, name: &str) -> Option<&'r str> {
@@ -82,7 +120,7 @@ pub fn amount_decimals(rule: &Rule, record: &Value, found: &mut Found) {
         let places = amount.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         if let Some(units) = check::minor_units(code).filter(|units| places > *units) {
             let message = format!("{amount} has {places} decimal places, {code} has {units}");
-            found.push(rule.breach(&format!("{pointer}/amount"), money.get("amount"), message));
+            found.push(rule.breach(format!("{pointer}/amount"), money.get("amount"), message));
         }
     }
 }
@@ -98,7 +136,7 @@ pub fn country_disagrees(rule: &Rule, record: &Value, found: &mut Found) {
             if !code.starts_with(country) {
                 let message = format!("{code} does not lie in {country}");
                 let pointer = format!("{pointer}/locationId");
-                found.push(rule.breach(&pointer, place.get("locationId"), message));
+                found.push(rule.breach(pointer, place.get("locationId"), message));
             }
         }
     }
@@ -110,7 +148,7 @@ pub fn itinerary_nowhere(rule: &Rule, record: &Value, found: &mut Found) {
         let high_seas = text(point, "placeType") == Some("high-seas");
         if !somewhere && !high_seas {
             let message = "a point of the route without a country".to_owned();
-            found.push(rule.breach(&format!("{pointer}/countryCode"), None, message));
+            found.push(rule.breach(format!("{pointer}/countryCode"), None, message));
         }
     }
 }
@@ -124,7 +162,7 @@ pub fn transit_to_nowhere(rule: &Rule, record: &Value, found: &mut Found) {
         for (pointer, direction) in select(record, path) {
             if matches!(direction.as_str(), Some("transit" | "transhipment")) && !stated {
                 let message = "goods on their way to a place that is not said".to_owned();
-                found.push(rule.breach(&pointer, Some(direction), message));
+                found.push(rule.breach(pointer, Some(direction), message));
             }
         }
     }
@@ -140,19 +178,19 @@ pub fn position_off_earth(rule: &Rule, record: &Value, found: &mut Found) {
                 let off = number(place, name).is_some_and(|d| d.abs() > limit * 1_000_000_000);
                 if off {
                     let message = format!("{name} is beyond {limit} degrees");
-                    found.push(rule.breach(&format!("{pointer}/{name}"), Some(degrees), message));
+                    found.push(rule.breach(format!("{pointer}/{name}"), Some(degrees), message));
                 }
             }
             if both == 1 {
                 let message = "latitude and longitude go together".to_owned();
-                found.push(rule.breach(&pointer, None, message));
+                found.push(rule.breach(pointer, None, message));
             }
         }
     }
 }
 
 pub fn dates_out_of_order(rule: &Rule, record: &Value, found: &mut Found) {
-    let mut read = |path: &str| -> Vec<(String, Date)> {
+    let mut read = |path: &'static str| -> Vec<(Place<'static>, Date)> {
         let mut dates = Vec::new();
         for (pointer, value) in select(record, path) {
             let Some(text) = value.as_str() else { continue };
@@ -160,7 +198,7 @@ pub fn dates_out_of_order(rule: &Rule, record: &Value, found: &mut Found) {
                 Ok(date) => dates.push((pointer, date)),
                 Err(_) => {
                     let message = format!("{text} is no day of the calendar");
-                    found.push(rule.breach(&pointer, Some(value), message));
+                    found.push(rule.breach(pointer, Some(value), message));
                 }
             }
         }
@@ -181,7 +219,8 @@ pub fn dates_out_of_order(rule: &Rule, record: &Value, found: &mut Found) {
     ] {
         events.extend(read(path));
     }
-    let mut ordered = |early: &Option<(String, Date)>, late: &Option<(String, Date)>| {
+    type Dated = Option<(Place<'static>, Date)>;
+    let mut ordered = |early: &Dated, late: &Dated| {
         if let (Some((before, early)), Some((pointer, late))) = (early, late)
             && early > late
         {
@@ -212,7 +251,7 @@ pub fn instant_unreal(rule: &Rule, record: &Value, found: &mut Found) {
         for (pointer, value) in select(record, path) {
             if value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_err()) {
                 let message = "no such day or time".to_owned();
-                found.push(rule.breach(&pointer, Some(value), message));
+                found.push(rule.breach(pointer, Some(value), message));
             }
         }
     }
@@ -241,7 +280,7 @@ pub fn below_limit(rule: &Rule, record: &Value, found: &mut Found) {
         let below = value.zip(limit).is_some_and(|(value, limit)| value < limit);
         if below && text(result, "qualifier") != Some("<") {
             let message = "the value is below its limit of detection".to_owned();
-            found.push(rule.breach(&format!("{pointer}/value"), result.get("value"), message));
+            found.push(rule.breach(format!("{pointer}/value"), result.get("value"), message));
         }
     }
 }
@@ -251,7 +290,7 @@ pub fn result_without_unit(rule: &Rule, record: &Value, found: &mut Found) {
         let has = |name: &str| result.get(name).is_some();
         if has("value") && !(has("unitCode") && has("basis")) {
             let message = "a numeric result without unit or basis".to_owned();
-            found.push(rule.breach(&pointer, None, message));
+            found.push(rule.breach(pointer, None, message));
         }
     }
 }
@@ -261,7 +300,7 @@ pub fn result_without_sample(rule: &Rule, record: &Value, found: &mut Found) {
     for (pointer, number) in select(record, "/result/*/sampleSequence") {
         if !samples.iter().any(|(_, sample)| *sample == number) {
             let message = format!("the record has no sample {number}");
-            found.push(rule.breach(&pointer, Some(number), message));
+            found.push(rule.breach(pointer, Some(number), message));
         }
     }
 }
@@ -272,7 +311,7 @@ pub fn more_than_the_whole(rule: &Rule, record: &Value, found: &mut Found) {
         let sum: i128 = fractions.iter().filter_map(|(_, v)| decimal(v.as_str()?)).sum();
         if sum > 100_000_000_000 {
             let message = "the mass fractions add up to more than 100 per cent".to_owned();
-            found.push(rule.breach(&format!("{pointer}/substance"), None, message));
+            found.push(rule.breach(format!("{pointer}/substance"), None, message));
         }
     }
 }
@@ -287,7 +326,7 @@ pub fn isomer_disagrees(rule: &Rule, record: &Value, found: &mut Found) {
         if same != said {
             let message = format!("the first block {block} says {same}");
             let pointer = format!("{pointer}/sameConnectivity");
-            found.push(rule.breach(&pointer, compared.get("sameConnectivity"), message));
+            found.push(rule.breach(pointer, compared.get("sameConnectivity"), message));
         }
     }
 }
@@ -295,6 +334,15 @@ pub fn isomer_disagrees(rule: &Rule, record: &Value, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selected_values_know_their_pointers() {
+        let record = serde_json::json!({"a": [{"b": [1, 2]}, {"c": 3}, {"b": [4]}], "a/b": 5});
+        let found = select(&record, "/a/*/b/*");
+        let pointers: Vec<String> = found.iter().map(|(place, _)| place.to_string()).collect();
+        assert_eq!(pointers, ["/a/0/b/0", "/a/0/b/1", "/a/2/b/0"]);
+        assert!(found.iter().all(|(place, v)| record.pointer(&place.to_string()) == Some(*v)));
+    }
 
     #[test]
     fn decimals_are_compared_exactly() {

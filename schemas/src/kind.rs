@@ -7,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::assemble::{Disclosure, Parts, index, segments};
+use crate::assemble::{Disclosure, Parts, index};
 use crate::class::{Classes, FieldClass};
 use crate::finding::Finding;
 use crate::form::{self, coarser};
@@ -273,15 +273,15 @@ fn descend(
     }
 }
 
-/// The field at a pointer of a record.
+/// The field at a pointer of a record. No field has a name that a pointer would escape.
 pub fn leaf_at<'t>(tree: &'t Node, pointer: &str) -> Option<&'t Leaf> {
     let mut node = tree;
-    for segment in segments(pointer)? {
+    for segment in pointer.strip_prefix('/')?.split('/') {
         node = match node {
-            Node::Object(properties) => &properties.get(&segment)?.0,
+            Node::Object(properties) => &properties.get(segment)?.0,
             Node::Array { items, max } => {
                 let max = usize::try_from(*max).unwrap_or(usize::MAX);
-                index(&segment).filter(|i| *i < max)?;
+                index(segment).filter(|i| *i < max)?;
                 items
             }
             Node::Leaf(_) => return None,

@@ -1,6 +1,8 @@
 //! Semantic rules: what a schema cannot say. One table; each rule names the fields it reads, so
 //! that a member that cannot open one of them says `not-checkable` instead of passing.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 use crate::finding::{Finding, Severity};
@@ -313,11 +315,16 @@ pub const RULES: &[Rule] = &[
 
 impl Rule {
     /// A breach of the rule at a place.
-    pub(crate) fn breach(&self, pointer: &str, value: Option<&Value>, message: String) -> Finding {
+    pub(crate) fn breach(
+        &self,
+        pointer: impl Display,
+        value: Option<&Value>,
+        message: String,
+    ) -> Finding {
         let finding = Finding {
             rule: Some(self.id.to_owned()),
             severity: self.severity,
-            ..Finding::error(self.id, pointer, message, self.hint)
+            ..Finding::error(self.id, &pointer.to_string(), message, self.hint)
         };
         match value {
             Some(value) => finding.with_value(value),
