@@ -244,6 +244,9 @@ fn leaf(schema: &Map<String, Value>, at: &str) -> Result<Node, String> {
     let annotations = ["x-class", "x-tded", "x-coarse", "x-check"];
     only(schema, &[LEAF_KEYWORDS.as_slice(), &annotations].concat(), at)?;
     let title = titled(schema, at)?;
+    if !["description", "x-description-fr"].iter().all(|key| filled(schema, key).is_some()) {
+        return Err(format!("{at}: no description in English and French"));
+    }
     let word = |key: &str| schema.get(key).and_then(Value::as_str);
     let class = word("x-class").ok_or_else(|| format!("{at}: no x-class"))?;
     let class: FieldClass = class.parse().map_err(|e| format!("{at}: {e}"))?;
@@ -278,9 +281,108 @@ fn only(schema: &Map<String, Value>, allowed: &[&str], at: &str) -> Result<(), S
 }
 
 fn titled(schema: &Map<String, Value>, at: &str) -> Result<String, String> {
-    let text = |key: &str| schema.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
-    match (text("title"), text("x-title-fr")) {
+    match (filled(schema, "title"), filled(schema, "x-title-fr")) {
         (Some(title), Some(_)) => Ok(title.to_owned()),
         _ => Err(format!("{at}: no title in English and French")),
+    }
+}
+
+fn filled<'s>(schema: &'s Map<String, Value>, key: &str) -> Option<&'s str> {
+    schema.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn field() -> Value {
+        json!({
+            "type": "string", "maxLength": 9, "x-class": "core", "title": "A", "x-title-fr": "A",
+            "description": "B", "x-description-fr": "B",
+        })
+    }
+
+    fn kind(field: Value) -> Value {
+        json!({
+            "type": "object", "title": "K", "x-title-fr": "K", "additionalProperties": false,
+            "minProperties": 1, "properties": { "a": field },
+        })
+    }
+
+    fn refusal(field: Value) -> String {
+        parse(&kind(field), &json!({"$defs": {}})).expect_err("the schema is against the rules")
+    }
+
+    #[test]
+    fn accepts_a_classified_field_and_names_its_place() {
+        let tree = parse(&kind(field()), &json!({"$defs": {}})).unwrap();
+        let mut paths = Vec::new();
+        leaves(&tree, "", &mut |path, leaf| paths.push((path.to_owned(), leaf.class)));
+        assert_eq!(paths, [("/a".to_owned(), FieldClass::Core)]);
+    }
+
+    #[test]
+    fn a_schema_against_the_house_rules_does_not_build() {
+        for (key, value, cause) in [
+            ("x-class", Value::Null, "no x-class"),
+            ("x-class", json!("secret"), "secret"),
+            ("title", Value::Null, "no title"),
+            ("x-title-fr", json!(""), "no title"),
+            ("x-description-fr", Value::Null, "no description"),
+            ("maxLength", Value::Null, "bounded"),
+            ("type", json!("number"), "not allowed"),
+            ("type", json!("null"), "not allowed"),
+            ("type", json!(["string", "null"]), "not allowed"),
+            ("oneOf", json!([]), "keyword oneOf"),
+            ("format", json!("date"), "keyword format"),
+            ("x-coarse", json!("vague"), "unknown x-coarse"),
+            ("x-check", json!("horoscope"), "unknown x-check"),
+            ("$ref", json!("elsewhere.json#/a"), "elsewhere"),
+            ("$ref", json!("common.v1.json#/$defs/none"), "no definition none"),
+        ] {
+            let mut field = field();
+            match value {
+                Value::Null => drop(field.as_object_mut().unwrap().remove(key)),
+                value => field[key] = value,
+            }
+            let said = refusal(field);
+            assert!(said.contains(cause) && said.contains("#/a"), "{key}: {said}");
+        }
+        let mut coarse_text = field();
+        coarse_text["x-class"] = json!("text");
+        coarse_text["x-coarse"] = json!("day");
+        assert!(refusal(coarse_text).contains("no coarser class"));
+        assert!(refusal(json!({"type": "array", "items": field()})).contains("maxItems"));
+        assert!(
+            refusal(json!({"type": "object", "title": "O", "x-title-fr": "O"}))
+                .contains("an object")
+        );
+    }
+
+    #[test]
+    fn a_definition_that_holds_itself_is_refused() {
+        let reference = json!({"$ref": "common.v1.json#/$defs/loop"});
+        let mut common = json!({"$defs": {"loop": kind(reference.clone())}});
+        common["$defs"]["loop"]["title"] = json!("L");
+        assert!(parse(&kind(reference), &common).unwrap_err().contains("too deep"));
+    }
+
+    #[test]
+    fn coarser_values_say_less() {
+        for (function, exact, coarse) in [
+            (Coarse::HsHeading, "293972", "2939"),
+            (Coarse::LocodeCountry, "IDCGK", "ID"),
+            (Coarse::Day, "2020-07-01T06:30:00Z", "2020-07-01"),
+            (Coarse::QuantityBand, "14000", "10^4"),
+            (Coarse::QuantityBand, "9", "10^0"),
+            (Coarse::QuantityBand, "2.026", "10^0"),
+            (Coarse::QuantityBand, "0.0026", "10^-3"),
+            (Coarse::QuantityBand, "0.00", "0"),
+        ] {
+            assert_eq!(function.apply(exact).as_deref(), Some(coarse), "{exact}");
+        }
+        assert_eq!(Coarse::HsHeading.apply("29"), None);
+        assert_eq!(Coarse::LocodeCountry.apply("é"), Some("é".to_owned()));
     }
 }
