@@ -3,6 +3,9 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test: a panic is its failure")]
 
+#[path = "standard/facts.rs"]
+mod facts;
+
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -371,13 +374,6 @@ fn refuses_an_unknown_kind_and_what_is_no_record() {
     assert_eq!(codes(&json!({"kind": "gossip"})), ["unknown-kind"]);
     assert_eq!(codes(&json!([1, 2])), ["unknown-kind"]);
     assert!(Standard::v1().check_parts("gossip", &Parts::new()).refused());
-}
-
-#[test]
-fn the_linked_seizures_name_each_other() {
-    let (hamburg, antwerp) = (example("case-02a"), example("case-02b"));
-    assert_eq!(antwerp["relation"]["record"], hamburg["id"]);
-    assert_eq!(hamburg["linkedSeizure"][0]["record"], antwerp["id"]);
 }
 
 proptest! {
