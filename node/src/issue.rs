@@ -62,6 +62,18 @@ pub struct Now {
     pub heads: BTreeMap<MemberId, Head>,
 }
 
+/// A valid record on its way to an entry.
+pub struct Draft<'a> {
+    /// Its id.
+    pub id: RecordId,
+    /// The community it is shared in.
+    pub community: &'a str,
+    /// The record.
+    pub record: &'a ValidRecord,
+    /// The earlier record that it refers to.
+    pub relation: Option<Relation>,
+}
+
 /// Signs for one member.
 pub struct Issuer {
     member: MemberId,
@@ -80,13 +92,11 @@ impl Issuer {
     pub fn record(
         &self,
         now: &Now,
-        id: RecordId,
-        community: &str,
-        record: &ValidRecord,
-        relation: Option<Relation>,
+        draft: Draft<'_>,
         plan: &Plan,
         audiences: &BTreeMap<FieldClass, Audience>,
     ) -> Result<Issued, Refusal> {
+        let Draft { id, community, record, relation } = draft;
         let kind = record.kind();
         let mut parts = BTreeMap::new();
         let mut sealed = BTreeMap::new();

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::admit::{self, Content};
 use crate::exchange::{IdempotentRequest, Unit};
 use crate::feed;
-use crate::issue::{self, Audience, Issued};
+use crate::issue::{self, Audience, Draft, Issued};
 use crate::refusal::Refusal;
 use crate::release::{self, Plan, Wish};
 use crate::store::Fact;
@@ -187,15 +187,9 @@ async fn publish_once(
     let audiences =
         audiences_for(inner, &submission.community, &plan, &mut entries, &mut facts).await?;
     let relation = relation_of(valid.value());
-    let issued = context.issuer.record(
-        &now,
-        id,
-        &submission.community,
-        &valid,
-        relation,
-        &plan,
-        &audiences,
-    )?;
+    let community = submission.community.as_str();
+    let draft = Draft { id, community, record: &valid, relation };
+    let issued = context.issuer.record(&now, draft, &plan, &audiences)?;
     admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
     entries.push(issued);
     let logged = log(inner, Unit { token: 0, entries, facts, request }).await?;

@@ -374,7 +374,10 @@ fn unpad(padded: &[u8]) -> Option<&[u8]> {
     (rest.first() == Some(&0x80) && padded.len() == padded_len(end)).then_some(plaintext)
 }
 
-fn parse_sealed_part(bytes: &[u8]) -> Result<(Vec<u8>, [u8; IV_LEN], Vec<u8>), SealError> {
+/// Protected header, nonce and ciphertext of a COSE_Encrypt0.
+type SealedPart = (Vec<u8>, [u8; IV_LEN], Vec<u8>);
+
+fn parse_sealed_part(bytes: &[u8]) -> Result<SealedPart, SealError> {
     const WHAT: &str = "sealed part";
     let message = cbor::decode_tagged(WHAT, TAG_ENCRYPT0, bytes, MAX_SEALED_BYTES)?;
     let mut fields = Reader::of_array(WHAT, message, &["protected", "unprotected", "ciphertext"])?;
@@ -467,110 +470,4 @@ fn aes_open(key: &[u8], iv: &[u8; IV_LEN], aad: &[u8], msg: &[u8]) -> Option<Zer
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::part::{Disclosure, Part};
-    use getrandom::SysRng;
-    use getrandom::rand_core::UnwrapErr;
-    use proptest::prelude::*;
-
-    fn member(id: &str) -> MemberId {
-        id.parse().unwrap()
-    }
-
-    fn part() -> Part {
-        let value = Value::from("CSQU3054383");
-        Part::new(vec![Disclosure { pointer: "/a".into(), value, salt: [7; 16] }]).unwrap()
-    }
-
-    #[test]
-    fn every_member_of_the_audience_gets_the_same_secret_and_nobody_else() {
-        let keys: Vec<_> = (1..=3).map(|i| SealSecretKey::from_seed([i; 32])).collect();
-        let (id, sg, au) = (member("ID"), member("SG"), member("AU"));
-        let context = AudienceContext { originator: &id, audience: &[9; 16] };
-        let secret = AudienceSecret::from_bytes([42; 32]);
-        let commitment = secret.commitment(context.audience);
-        let publics: Vec<_> = keys.iter().map(|k| k.public().unwrap()).collect();
-        let wrapped = wrap(
-            &secret,
-            context,
-            &[(&id, &publics[0]), (&sg, &publics[1])],
-            &mut UnwrapErr(SysRng),
-        )
-        .unwrap();
-        let open = |member, key| unwrap(&wrapped, context, member, key, &commitment);
-        assert!(open(&sg, &keys[1]).unwrap() == secret);
-        assert_eq!(open(&au, &keys[2]).err(), Some(SealError::NotARecipient));
-        let stolen = SealError::Unauthentic { what: "audience secret" };
-        assert_eq!(open(&au, &keys[1]).err(), Some(stolen), "the wrap names its member");
-        let lie = unwrap(&wrapped, context, &sg, &keys[1], &Digest([0; 32]));
-        assert_eq!(lie.err(), Some(SealError::Commitment { what: "audience secret" }));
-    }
-
-    #[test]
-    fn an_empty_audience_is_nobody() {
-        let id = member("ID");
-        let context = AudienceContext { originator: &id, audience: &[9; 16] };
-        let secret = AudienceSecret::from_bytes([42; 32]);
-        let refused = wrap(&secret, context, &[], &mut UnwrapErr(SysRng));
-        assert_eq!(refused.err(), Some(SealError::Audience));
-    }
-
-    #[test]
-    fn a_part_opens_only_in_its_own_place() {
-        let (id, record) = (member("ID"), RecordId::new(1, &[1; 10]));
-        let secret = AudienceSecret::from_bytes([1; 32]);
-        let part = part();
-        let commitment = part.commitment(&record, "operational");
-        let context = PartContext {
-            originator: &id,
-            record: &record,
-            class: "operational",
-            commitment: &commitment,
-        };
-        let sealed = seal_part(&secret, context, &part.to_bytes(), [3; IV_LEN]);
-        assert_eq!(open_part(&secret, context, &sealed).unwrap(), part);
-        assert_eq!(sealed_padded_len(&sealed).unwrap(), padded_len(part.to_bytes().len()) as u64);
-        let other = PartContext { class: "core", ..context };
-        assert!(open_part(&secret, other, &sealed).is_err());
-        let wrong = AudienceSecret::from_bytes([2; 32]);
-        assert!(open_part(&wrong, context, &sealed).is_err());
-    }
-
-    #[test]
-    fn two_contents_cannot_be_shown_under_one_commitment() {
-        let (id, record) = (member("ID"), RecordId::new(1, &[1; 10]));
-        let secret = AudienceSecret::from_bytes([1; 32]);
-        let commitment = Digest([5; 32]);
-        let context = PartContext {
-            originator: &id,
-            record: &record,
-            class: "core",
-            commitment: &commitment,
-        };
-        let sealed = seal_part(&secret, context, &part().to_bytes(), [3; IV_LEN]);
-        assert_eq!(
-            open_part(&secret, context, &sealed).err(),
-            Some(SealError::Commitment { what: "part" })
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn padding_is_removed_and_costs_at_most_an_eighth(len in 0usize..100_000) {
-            let plaintext = vec![0x80u8; len];
-            let padded = pad(&plaintext);
-            prop_assert_eq!(unpad(&padded).unwrap(), &plaintext[..]);
-            prop_assert!(padded.len() <= (len + 1).max(256) / 8 * 9 + 8);
-        }
-
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let id = member("ID");
-            let context = AudienceContext { originator: &id, audience: &[9; 16] };
-            let key = SealSecretKey::from_seed([1; 32]);
-            prop_assert!(unwrap(&bytes, context, &id, &key, &Digest([0; 32])).is_err());
-            prop_assert!(sealed_padded_len(&bytes).is_err() || !bytes.is_empty());
-        }
-    }
-}
+mod tests;

@@ -54,7 +54,7 @@ fn drafted() -> tempfile::TempDir {
 }
 
 fn community(id: &str, members: &str) -> String {
-    let kind = Standard::v1().kinds().into_iter().next().unwrap().name().to_owned();
+    let kind = Standard::v1().kinds().next().unwrap().name().to_owned();
     format!(
         "add community --draft @/draft --id {id} --title Substances --agreement MoU-1 \
          --members {members} --kinds {kind} --classes open,core --tlp AMBER \

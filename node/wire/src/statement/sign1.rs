@@ -1,0 +1,112 @@
+//! The COSE_Sign1 envelope (RFC 9052 §4.2) that statements and range answers share.
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+
+use crate::cbor::{self, CborError, Reader, Value};
+use crate::id::{Digest, ed25519_thumbprint};
+
+use super::{Claims, StatementError};
+
+/// COSE algorithm Ed25519 (RFC 9864).
+const ALG_ED25519: i64 = -19;
+/// COSE tag of COSE_Sign1.
+const TAG_SIGN1: u64 = 18;
+
+/// The COSE_Sign1 envelope that statements and range answers share.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sign1 {
+    pub bytes: Vec<u8>,
+    pub key_id: Digest,
+    pub claims: Claims,
+    signature: [u8; 64],
+    sig_structure: Vec<u8>,
+    pub content_digest: Digest,
+}
+
+impl Sign1 {
+    pub fn sign(key: &SigningKey, typ: &str, claims: Claims, payload: &[u8]) -> Self {
+        let key_id = ed25519_thumbprint(key.verifying_key().as_bytes());
+        let cwt = Value::Map(vec![
+            (Value::from(1), Value::from(claims.issuer.as_str())),
+            (Value::from(2), Value::Text(claims.subject.to_string())),
+            (Value::from(6), Value::from(claims.issued_at)),
+        ]);
+        let protected = cbor::encode(&Value::Map(vec![
+            (Value::from(1), Value::from(ALG_ED25519)),
+            (Value::from(4), cbor::bytes(key_id.0)),
+            (Value::from(15), cwt),
+            (Value::from(16), Value::from(typ)),
+        ]));
+        let sig_structure = sig_structure(&protected, payload);
+        let signature = key.sign(&sig_structure).to_bytes();
+        let message = Value::Array(vec![
+            cbor::bytes(protected),
+            Value::Map(Vec::new()),
+            cbor::bytes(payload),
+            cbor::bytes(signature),
+        ]);
+        let bytes = cbor::encode(&Value::Tag(TAG_SIGN1, Box::new(message)));
+        let content_digest = Digest::of(&sig_structure);
+        Self { bytes, key_id, claims, signature, sig_structure, content_digest }
+    }
+
+    pub fn parse(
+        what: &'static str,
+        typ: &str,
+        bytes: &[u8],
+        limit: usize,
+    ) -> Result<(Self, Vec<u8>), CborError> {
+        let message = cbor::decode_tagged(what, TAG_SIGN1, bytes, limit)?;
+        let names = ["protected", "unprotected", "payload", "signature"];
+        let mut fields = Reader::of_array(what, message, &names)?;
+        let protected = fields.take_bytes("protected")?;
+        Reader::of_labels(what, fields.take("unprotected")?)?.finish()?;
+        let payload = fields.take_bytes("payload")?;
+        let signature = fields.take_fixed("signature")?;
+        fields.finish()?;
+
+        let header = cbor::decode_plain(what, &protected, limit)?;
+        let mut header = Reader::of_labels(what, header)?;
+        if header.take("1")?.as_integer() != Some(ALG_ED25519.into()) {
+            return Err(cbor::shape(what, "alg", "Ed25519 (-19)"));
+        }
+        let key_id = Digest(header.take_fixed("4")?);
+        let mut cwt = Reader::of_labels(what, header.take("15")?)?;
+        if header.take_text("16")? != typ {
+            return Err(cbor::shape(what, "typ", "the type of this format"));
+        }
+        header.finish()?;
+        let claims = Claims {
+            issuer: cwt.take_parsed("1", "a member id")?,
+            subject: cwt.take_parsed("2", "a record id")?,
+            issued_at: cwt.take_u64("6")?,
+        };
+        cwt.finish()?;
+        let sig_structure = sig_structure(&protected, &payload);
+        let content_digest = Digest::of(&sig_structure);
+        let bytes = bytes.to_vec();
+        Ok((Self { bytes, key_id, claims, signature, sig_structure, content_digest }, payload))
+    }
+
+    pub fn verify(&self, public: &[u8; 32]) -> Result<(), StatementError> {
+        let found = ed25519_thumbprint(public);
+        if found != self.key_id {
+            return Err(StatementError::OtherKey { named: self.key_id, found });
+        }
+        VerifyingKey::from_bytes(public)
+            .and_then(|key| {
+                key.verify_strict(&self.sig_structure, &Signature::from_bytes(&self.signature))
+            })
+            .map_err(|_| StatementError::BadSignature)
+    }
+}
+
+/// `Sig_structure` of RFC 9052 §4.4 for a COSE_Sign1 without external data.
+fn sig_structure(protected: &[u8], payload: &[u8]) -> Vec<u8> {
+    cbor::encode(&Value::Array(vec![
+        Value::from("Signature1"),
+        cbor::bytes(protected),
+        cbor::bytes(Vec::new()),
+        cbor::bytes(payload),
+    ]))
+}

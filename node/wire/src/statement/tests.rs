@@ -1,0 +1,142 @@
+//! Statements as they are signed, read and refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::sign1::Sign1;
+use super::*;
+use crate::cbor::Value;
+use crate::seal::SEAL_PUBLIC_LEN;
+use proptest::prelude::*;
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+fn claims() -> Claims {
+    Claims {
+        issuer: "ID".parse().unwrap(),
+        subject: RecordId::new(1_700_000_000_000, &[2; 10]),
+        issued_at: 1_700_000_000,
+    }
+}
+
+fn record(to: Option<&str>) -> Manifest {
+    let part = PartRef { commitment: Digest([3; 32]), length: 256, audience: [4; 16] };
+    Manifest {
+        federation: "test.example".into(),
+        register: 1,
+        nonce: [5; 32],
+        heads: BTreeMap::from([("SG".parse().unwrap(), Head { size: 7, root: Digest([6; 32]) })]),
+        body: Body::Record(RecordManifest {
+            kind: "lab-alert".into(),
+            community: "labs".into(),
+            to: to.map(|m| BTreeSet::from([m.parse().unwrap()])),
+            schema: "urn:schema".into(),
+            schema_digest: Digest([7; 32]),
+            code_lists: BTreeMap::from([("HS".into(), "2022".into())]),
+            handling: cbor::map([("tlp", Value::from("AMBER"))]),
+            relation: Some(Relation {
+                verb: RelationVerb::Answers,
+                record: RecordId::new(5, &[8; 10]),
+                issuer: "SG".parse().unwrap(),
+            }),
+            parts: BTreeMap::from([("core".into(), part)]),
+        }),
+    }
+}
+
+fn others() -> Vec<Manifest> {
+    let with = |body| Manifest { body, ..record(None) };
+    vec![
+        with(Body::Audience(AudienceManifest {
+            audience: [1; 16],
+            community: "labs".into(),
+            to: BTreeSet::from(["AU".parse().unwrap(), "SG".parse().unwrap()]),
+            commitment: Digest([2; 32]),
+            until: 9,
+        })),
+        with(Body::Key(KeyManifest {
+            epoch: 1,
+            public: vec![3; SEAL_PUBLIC_LEN],
+            from: 1,
+            until: 2,
+        })),
+        with(Body::Register(RegisterManifest { version: 2, digest: Digest([4; 32]) })),
+    ]
+}
+
+#[test]
+fn every_kind_of_statement_is_read_back_and_verified() {
+    for manifest in [record(None), record(Some("SG"))].into_iter().chain(others()) {
+        let signed = sign(&key(), claims(), manifest.clone()).unwrap();
+        let read = Statement::parse(signed.bytes()).unwrap();
+        assert_eq!(read.manifest(), &manifest);
+        assert_eq!(read.claims(), &claims());
+        assert_eq!(read.verify(key().verifying_key().as_bytes()).unwrap(), signed);
+    }
+}
+
+#[test]
+fn refuses_any_flipped_bit() {
+    let signed = sign(&key(), claims(), record(None)).unwrap();
+    for at in 0..signed.bytes().len() * 8 {
+        let mut bytes = signed.bytes().to_vec();
+        bytes[at / 8] ^= 1 << (at % 8);
+        let verdict =
+            Statement::parse(&bytes).and_then(|s| s.verify(key().verifying_key().as_bytes()));
+        assert!(verdict.is_err(), "bit {at}");
+    }
+}
+
+#[test]
+fn refuses_another_profile_leftovers_and_another_key() {
+    let signed = sign(&key(), claims(), record(None)).unwrap();
+    let mut longer = signed.bytes().to_vec();
+    longer.push(0);
+    assert!(Statement::parse(&longer).is_err());
+    for cut in 0..signed.bytes().len() {
+        assert!(Statement::parse(&signed.bytes()[..cut]).is_err());
+    }
+    let other = SigningKey::from_bytes(&[9; 32]);
+    let refused =
+        Statement::parse(signed.bytes()).unwrap().verify(other.verifying_key().as_bytes());
+    assert!(matches!(refused, Err(StatementError::OtherKey { .. })));
+}
+
+#[test]
+fn a_manifest_over_the_limit_is_not_signed() {
+    let mut manifest = record(None);
+    manifest.federation = "x".repeat(MAX_MANIFEST_BYTES);
+    let refused = sign(&key(), claims(), manifest);
+    assert!(matches!(refused, Err(StatementError::ManifestTooLarge(_))));
+}
+
+#[test]
+fn a_range_answer_is_signed_and_covers_its_ranges_only() {
+    let denial = Denial {
+        federation: "test.example".into(),
+        asker: "AU".parse().unwrap(),
+        register: 1,
+        ranges: vec![(2, 4), (7, 8)],
+    };
+    let bytes = denial.sign(&key(), claims());
+    let public = *key().verifying_key().as_bytes();
+    let (by, read) = Denial::verify(&bytes, |_, _| Some(public)).unwrap();
+    assert_eq!((by, &read), (claims(), &denial));
+    assert!(read.covers(3) && read.covers(7) && !read.covers(4) && !read.covers(0));
+    assert!(Statement::parse(&bytes).is_err(), "it is no statement");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+        prop_assert!(Statement::parse(&bytes).is_err());
+        prop_assert!(Denial::verify(&bytes, |_, _| None).is_err());
+    }
+
+    #[test]
+    fn an_arbitrary_payload_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+        let sign1 = Sign1::sign(&key(), TYP_STATEMENT, claims(), &bytes);
+        prop_assert!(Statement::parse(&sign1.bytes).is_err());
+    }
+}
