@@ -105,6 +105,8 @@ pub struct Opened {
     pub parts: BTreeMap<FieldClass, Part>,
     /// Classes whose audience secret this member does not hold.
     pub withheld: Vec<FieldClass>,
+    /// Classes of which the record has no field, as its manifest shows: nothing is withheld there.
+    pub absent: Vec<FieldClass>,
     /// Set when a sealed part does not match what its originator signed.
     pub broken: Option<Refusal>,
 }
@@ -121,7 +123,8 @@ impl Opened {
                 })
                 .collect()
         };
-        self.parts.iter().map(|(class, p)| (*class, part(p))).collect()
+        let held = self.parts.iter().map(|(class, p)| (*class, part(p)));
+        held.chain(self.absent.iter().map(|class| (*class, Vec::new()))).collect()
     }
 }
 
@@ -207,7 +210,8 @@ pub fn open(
     sealed: &BTreeMap<String, Vec<u8>>,
     secret_of: impl Fn(&AudienceId) -> Option<AudienceSecret>,
 ) -> Opened {
-    let mut opened = Opened::default();
+    let absent = FieldClass::ALL.into_iter().filter(|c| !record.parts.contains_key(c.as_str()));
+    let mut opened = Opened { absent: absent.collect(), ..Opened::default() };
     for (class_name, part) in &record.parts {
         let Ok(class) = class_name.parse::<FieldClass>() else {
             opened.broken = Some(unknown_class(class_name));

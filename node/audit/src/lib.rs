@@ -7,6 +7,7 @@
 //!
 //! What a pass does not prove is part of every report.
 
+mod entries;
 pub mod report;
 pub mod steps;
 pub mod trust;

@@ -7,43 +7,36 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use sealwire_schemas::{Disclosure, FieldClass, Parts, Standard};
-use sealwire_wire::cbor::{self, Reader, Value};
 use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint};
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{Frontier, leaf_hash};
 use sealwire_wire::note::{TYPE_COSIGNATURE, VerifierKey};
-use sealwire_wire::part::Part;
 use sealwire_wire::policy::Policy;
 use sealwire_wire::register::{KeyUse, MAX_REGISTER_BYTES, Register};
-use sealwire_wire::seal::sealed_padded_len;
-use sealwire_wire::statement::{AuthenticStatement, Body, Statement, leaf_data};
-use sealwire_wire::tile::{TileId, decode_bundle, index_path};
+use sealwire_wire::statement::leaf_data;
+use sealwire_wire::tile::{TileId, decode_bundle};
 
+use crate::entries::entries;
 use crate::report::{Report, Verdict};
 use crate::trust::Trust;
 
 /// Entries in a statement file and a full tile.
-const WIDTH: u64 = 256;
+pub(crate) const WIDTH: u64 = 256;
 /// Largest file read whole, in bytes: 256 entries with parts of the largest size would be more,
 /// so a statement file is bounded by what its entries may hold.
-const MAX_FILE_BYTES: u64 = 1024 * 1024 * 1024;
-/// Largest element of a statement file, in bytes.
-const MAX_ELEMENT_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Why a step did not succeed.
-struct Failure(Verdict, String);
+pub(crate) struct Failure(pub Verdict, pub String);
 
-type Checked<T> = Result<T, Failure>;
+pub(crate) type Checked<T> = Result<T, Failure>;
 
-fn refuted<T>(detail: impl Into<String>) -> Checked<T> {
+pub(crate) fn refuted<T>(detail: impl Into<String>) -> Checked<T> {
     Err(Failure(Verdict::Refuted, detail.into()))
 }
 
-fn undecided<T>(detail: impl Into<String>) -> Checked<T> {
+pub(crate) fn undecided<T>(detail: impl Into<String>) -> Checked<T> {
     Err(Failure(Verdict::Undecided, detail.into()))
 }
 
@@ -91,10 +84,11 @@ fn take<T>(
     }
 }
 
-struct Log<'a> {
-    dir: PathBuf,
-    origin: String,
-    member: &'a MemberId,
+/// Where the files of the audited log are.
+pub(crate) struct Log<'a> {
+    pub dir: PathBuf,
+    pub origin: String,
+    pub member: &'a MemberId,
 }
 
 /// Step 2: the register's versions form one chain, and the auditor's digest is one of them.
@@ -249,223 +243,6 @@ fn earlier(
     }
 }
 
-/// Counts of step 6, and what step 7 found.
-#[derive(Default)]
-struct Counts {
-    entries: AtomicU64,
-    records: AtomicU64,
-    opened: AtomicU64,
-    sealed: AtomicU64,
-    missing: AtomicU64,
-    part_failure: Mutex<Option<String>>,
-}
-
-impl Counts {
-    /// Step 7: parts are of the stated lengths, and opened ones match their commitments.
-    fn parts(&self) -> Checked<((), String)> {
-        let failure = self.part_failure.lock().map(|f| f.clone()).unwrap_or_default();
-        if let Some(failure) = failure {
-            return refuted(failure);
-        }
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let detail = format!(
-            "{} records: {} parts opened and matched to their commitments, {} sealed parts of the stated length, {} not kept here",
-            read(&self.records),
-            read(&self.opened),
-            read(&self.sealed),
-            read(&self.missing)
-        );
-        Ok(((), detail))
-    }
-
-    fn fail(&self, detail: String) {
-        if let Ok(mut failure) = self.part_failure.lock() {
-            failure.get_or_insert(detail);
-        }
-    }
-}
-
-/// Step 6: every leaf is the digest of a statement that is there, signed by its issuer under a
-/// key that the register lists for that index. Files are checked by as many threads as there are
-/// cores; each signature strictly and by itself.
-fn entries(log: &Log<'_>, register: &Register, leaves: &[Digest]) -> Checked<(Counts, String)> {
-    let files = (leaves.len() as u64).div_ceil(WIDTH);
-    let next = AtomicU64::new(0);
-    let counts = Counts::default();
-    let failed: Mutex<Option<Failure>> = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let file = next.fetch_add(1, Ordering::Relaxed);
-                    let stop = failed.lock().map_or(true, |f| f.is_some());
-                    if file >= files || stop {
-                        return;
-                    }
-                    if let Err(failure) = statement_file(log, register, leaves, file, &counts)
-                        && let Ok(mut failed) = failed.lock()
-                    {
-                        failed.get_or_insert(failure);
-                    }
-                }
-            });
-        }
-    });
-    match failed.into_inner().unwrap_or_default() {
-        Some(failure) => Err(failure),
-        None => {
-            let entries = counts.entries.load(Ordering::Relaxed);
-            Ok((counts, format!("{entries} statements signed by keys valid at their index")))
-        }
-    }
-}
-
-fn statement_file(
-    log: &Log<'_>,
-    register: &Register,
-    leaves: &[Digest],
-    file: u64,
-    counts: &Counts,
-) -> Checked<()> {
-    let path = log.dir.join("statement").join(index_path(file));
-    let Some(bytes) = read(&path, MAX_FILE_BYTES)? else {
-        return undecided(format!("statement file {file} is missing"));
-    };
-    let mut rest = bytes.as_slice();
-    let first = file * WIDTH;
-    let past = (first + WIDTH).min(leaves.len() as u64);
-    let mut seen = [false; WIDTH as usize];
-    while !rest.is_empty() {
-        let element = Element::next(&mut rest).map_err(|cause| {
-            Failure(Verdict::Refuted, format!("statement file {file}: {cause}"))
-        })?;
-        // The log may have grown since the checkpoint was written.
-        if element.index >= past {
-            continue;
-        }
-        let slot = element.index.checked_sub(first).and_then(|i| usize::try_from(i).ok());
-        let (Some(seen), Some(leaf)) = (
-            slot.and_then(|i| seen.get_mut(i)),
-            usize::try_from(element.index).ok().and_then(|i| leaves.get(i)),
-        ) else {
-            return refuted(format!("statement file {file} holds entry {}", element.index));
-        };
-        *seen = true;
-        let statement = entry(log, register, &element, leaf)?;
-        counts.entries.fetch_add(1, Ordering::Relaxed);
-        parts(&element, &statement, counts);
-    }
-    match (first..past).zip(seen).find(|(_, seen)| !seen) {
-        None => Ok(()),
-        Some((index, _)) => refuted(format!("the statement of entry {index} is missing")),
-    }
-}
-
-/// One element of a statement file.
-struct Element {
-    index: u64,
-    statement: Vec<u8>,
-    sealed: Vec<(String, Vec<u8>)>,
-    opened: Vec<(String, Vec<u8>)>,
-}
-
-impl Element {
-    fn next(rest: &mut &[u8]) -> Result<Self, cbor::CborError> {
-        const WHAT: &str = "statement file";
-        let value = cbor::decode_next(WHAT, rest, MAX_ELEMENT_BYTES)?;
-        let names = ["index", "statement", "sealed", "opened"];
-        let mut fields = Reader::of_array(WHAT, value, &names)?;
-        let map = |value: Value| -> Result<Vec<(String, Vec<u8>)>, cbor::CborError> {
-            let bad = || cbor::shape(WHAT, "parts", "a map of byte strings");
-            let entries = value.into_map().map_err(|_| bad())?.into_iter();
-            entries
-                .map(|(k, v)| match (k, v) {
-                    (Value::Text(k), Value::Bytes(v)) => Ok((k, v)),
-                    _ => Err(bad()),
-                })
-                .collect()
-        };
-        Ok(Self {
-            index: fields.take_u64("index")?,
-            statement: fields.take_bytes("statement")?,
-            sealed: map(fields.take("sealed")?)?,
-            opened: map(fields.take("opened")?)?,
-        })
-    }
-}
-
-fn entry(
-    log: &Log<'_>,
-    register: &Register,
-    element: &Element,
-    leaf: &Digest,
-) -> Checked<AuthenticStatement> {
-    let index = element.index;
-    let at = |cause: String| Failure(Verdict::Refuted, format!("entry {index}: {cause}"));
-    if Digest::of(&element.statement) != *leaf {
-        return refuted(format!("entry {index}: the statement is not the one in the tree"));
-    }
-    let statement = Statement::parse(&element.statement).map_err(|e| at(e.to_string()))?;
-    if statement.claims().issuer != *log.member
-        || statement.manifest().federation != register.federation()
-    {
-        return refuted(format!("entry {index}: signed for another log"));
-    }
-    if statement.manifest().register > register.version() {
-        return refuted(format!("entry {index}: made under a register version that is not here"));
-    }
-    let key = register.member(log.member).and_then(|m| m.sign_key_at(&statement.key_id(), index));
-    let Some(key) = key else {
-        return refuted(format!(
-            "entry {index}: its key {} is not valid at that index",
-            statement.key_id()
-        ));
-    };
-    let public = key.public;
-    statement.verify(&public).map_err(|e| at(e.to_string()))
-}
-
-fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
-    let Body::Record(record) = &statement.manifest().body else { return };
-    let index = element.index;
-    counts.records.fetch_add(1, Ordering::Relaxed);
-    let mut disclosed = Parts::new();
-    for (class, stated) in &record.parts {
-        match element.sealed.iter().find(|(c, _)| c == class) {
-            None => {
-                counts.missing.fetch_add(1, Ordering::Relaxed);
-            }
-            Some((_, sealed)) if sealed_padded_len(sealed).ok() == Some(stated.length) => {
-                counts.sealed.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(_) => {
-                counts.fail(format!("entry {index}: part {class} is not of the stated length"))
-            }
-        }
-        let Some((_, plaintext)) = element.opened.iter().find(|(c, _)| c == class) else {
-            continue;
-        };
-        let subject = &statement.claims().subject;
-        match (Part::from_bytes(plaintext), class.parse::<FieldClass>()) {
-            (Ok(part), Ok(known)) if part.commitment(subject, class) == stated.commitment => {
-                counts.opened.fetch_add(1, Ordering::Relaxed);
-                let fields = part.disclosures().iter().filter_map(|d| {
-                    Some(Disclosure { pointer: d.pointer.clone(), value: cbor::to_json(&d.value)? })
-                });
-                disclosed.insert(known, fields.collect());
-            }
-            _ => counts.fail(format!("entry {index}: part {class} does not match its commitment")),
-        }
-    }
-    if let Some((class, _)) = element.opened.iter().find(|(c, _)| !record.parts.contains_key(c)) {
-        counts.fail(format!("entry {index}: part {class} is not in its statement"));
-    }
-    if !disclosed.is_empty() && Standard::v1().check_parts(&record.kind, &disclosed).refused() {
-        counts.fail(format!("entry {index}: the opened parts are not valid against the standard"));
-    }
-}
-
 /// Step 8: as many others as the auditor asks for cosigned the checkpoint; the log's owner never
 /// counts for its own log.
 fn cosignatures(
@@ -516,7 +293,7 @@ fn cosignatures(
 }
 
 /// A file, or nothing if it is not there.
-fn read(path: &Path, limit: u64) -> Checked<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path, limit: u64) -> Checked<Option<Vec<u8>>> {
     let shown = path.display();
     match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),

@@ -96,12 +96,12 @@ pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
     let bytes = read(&args.record)?;
     let findings: Vec<Finding> = match sealwire_schemas::parse_json(&bytes) {
         Ok(record) => match Standard::v1().validate(&record) {
-            Ok(_) => Vec::new(),
+            Ok(valid) => valid.warnings().to_vec(),
             Err(findings) => findings,
         },
         Err(finding) => vec![finding],
     };
-    let valid = findings.is_empty();
+    let valid = !findings.iter().any(|f| f.severity == sealwire_schemas::Severity::Error);
     let mut text =
         if valid { "valid".to_owned() } else { format!("{} finding(s)", findings.len()) };
     for finding in &findings {
