@@ -69,6 +69,8 @@ const MAX_LINES: usize = 500;
 const LONGER: &[(&str, &str)] = &[];
 /// Files that may sleep, and why.
 const SLEEPERS: &[(&str, &str)] = &[
+    ("conformance/benches/measure/main.rs", "leaves a node alone before its memory is read"),
+    ("conformance/benches/measure/process.rs", "looks again at what other processes have done"),
     ("node/gossip/src/swarm.rs", "wakes when the next dial is due"),
     ("node/src/cli/publish.rs", "pauses before the same request is sent again"),
     ("node/src/cli/read.rs", "pauses before a lost stream is opened again"),
