@@ -6,6 +6,11 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 #[test]
+fn the_example_in_deploy_is_read() {
+    parse(include_str!("../../../deploy/sealwire.example.toml")).unwrap();
+}
+
+#[test]
 fn the_sample_is_read_with_its_paths_beside_it() {
     let member = "ID-RCL".parse().unwrap();
     let listen = ["/ip4/0.0.0.0/udp/4001/quic-v1".to_owned()];
