@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures::StreamExt as _;
 use sealwire_wire::id::RecordId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +19,9 @@ use crate::refusal::Refusal;
 
 /// Field classes that the whole community may read; reading any other is logged.
 const UNRESTRICTED: [&str; 3] = ["open", "core", "core.coarse"];
+
+/// Most bytes of a body that are read for the sake of its refusal.
+const MAX_DISCARDED_BYTES: usize = 16 * MAX_BODY_BYTES;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +57,7 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(bad_query)?;
     let key = idempotency_key(&headers)?;
-    let bytes = read_body(&headers, body).await?;
+    let bytes = read_body(body).await?;
     let submission = submission(&bytes, query.community)?;
     // In a task of its own: a caller that hangs up does not cut the work in half.
     let work =
@@ -174,27 +178,30 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     Err(Problem::bad_request("idempotency-key-invalid", detail, hint))
 }
 
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let too_large = || {
+/// The body up to its limit. What is beyond is read on for a while and thrown away, so that a
+/// caller who is still sending comes to read the refusal.
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut seen) = (Vec::new(), 0usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| {
+            let detail = "cannot read the body: it broke off";
+            Problem::bad_request("body-incomplete", detail, "send the request again")
+        })?;
+        seen = seen.saturating_add(chunk.len());
+        if seen > MAX_DISCARDED_BYTES {
+            break;
+        }
+        if seen <= MAX_BODY_BYTES {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if seen > MAX_BODY_BYTES {
         let detail = format!("cannot read the body: it is larger than {MAX_BODY_BYTES} bytes");
         let hint = "name large attachments in the record instead of including them";
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, hint)
-    };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
-        return Err(too_large());
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, hint));
     }
-    axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
-        let limit = std::error::Error::source(&error)
-            .is_some_and(|cause| cause.to_string().contains("length limit"));
-        if limit {
-            return too_large();
-        }
-        let detail = "cannot read the body: it broke off";
-        Problem::bad_request("body-incomplete", detail, "send the request again")
-    })
+    Ok(bytes.into())
 }
 
 /// A submission, or with a community in the query the bare record.

@@ -1,0 +1,142 @@
+//! What rests on disks: backups that serve, nothing in clear that must not be, logs that an
+//! auditor can check alone.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::world::{
+    SUBSTANCES, World, copy_dir, done, files, lab_alert, numbered, program, run, said, text,
+};
+
+#[test]
+fn a_backup_of_a_running_node_serves_in_a_new_place() {
+    let mut world = World::started();
+    for reference in ["B-1", "B-2"] {
+        let id = world.node("ID").publish(SUBSTANCES, &numbered(reference))["id"].clone();
+        world.delivered("ID", id.as_str().unwrap(), "SG");
+    }
+    world.meet();
+    let node = world.node("ID");
+    let (before, size) = (node.records(), node.size());
+    let backup = world.dir().join("backup");
+    let config = node.config();
+    let made = done(&["backup", "--config", text(&config), "--out", text(&backup), "--with-keys"]);
+    assert_eq!(made["tree_size"], size, "{made}");
+    world.node_mut("ID").kill();
+
+    let home = world.dir().join("new-id");
+    fs::create_dir(&home).unwrap();
+    for file in ["sealwire.toml", "register.json", "operator.token"] {
+        fs::copy(world.node("ID").dir().join(file), home.join(file)).unwrap();
+    }
+    let mut restored = world.node("ID").at(home);
+    let config = restored.config();
+    let report = done(&["restore", text(&backup), "--config", text(&config), "--with-keys"]);
+    assert_eq!(report["tree_size"], size, "{report}");
+    restored.start();
+    assert_eq!(restored.size(), size);
+    assert_eq!(restored.records(), before);
+    let next = restored.publish(SUBSTANCES, &numbered("B-3"));
+    let id = next["id"].as_str().unwrap();
+    assert_eq!(world.node("AU").record(id)["index"], next["index"]);
+}
+
+#[test]
+fn what_is_above_core_never_rests_in_clear() {
+    const CANARY: &str = "Qvxjz Canary-Person";
+    let world = World::started();
+    let mut record = lab_alert();
+    record["person"][0]["name"] = json!(CANARY);
+    let body = json!({"community": SUBSTANCES, "record": record,
+                      "audiences": {"nominal": ["SG"], "operational": ["SG"]}});
+    let published = world.node("ID").post(body.to_string().as_bytes(), None).with(201);
+    let id = published["id"].as_str().unwrap();
+    for member in ["ID", "SG"] {
+        let view = world.node(member).record(id);
+        assert_eq!(view["record"]["person"][0]["name"], CANARY, "{view}");
+    }
+    assert!(!world.node("AU").record(id).to_string().contains(CANARY));
+    // A refused record must not come to rest either.
+    record["issueDate"] = json!("yesterday");
+    let body = json!({"community": SUBSTANCES, "record": record});
+    world.node("ID").post(body.to_string().as_bytes(), None).with(422);
+    world.delivered("ID", id, "SG");
+    let backup = world.dir().join("id/backup");
+    let config = world.node("ID").config();
+    done(&["backup", "--config", text(&config), "--out", text(&backup)]);
+
+    let mut searched = 0;
+    for member in ["ID", "SG", "AU"] {
+        for file in files(world.node(member).dir()) {
+            let bytes = fs::read(&file).unwrap();
+            searched += bytes.len();
+            let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+            assert!(!found, "in clear in {}", file.display());
+        }
+    }
+    assert!(searched > 10_000);
+}
+
+fn audit(program: &Path, before: &[&str], data: &Path, trust: Option<&Path>) -> (i32, String) {
+    let mut command = Command::new(program);
+    command.args(before).arg("verify").arg(data);
+    if let Some(trust) = trust {
+        command.arg("--trust").arg(trust);
+    }
+    let output = command.output().unwrap();
+    (output.status.code().unwrap_or(-1), said(&output))
+}
+
+#[test]
+fn an_audit_verifies_refutes_or_cannot_decide() {
+    let world = World::started();
+    let published = world.node("ID").publish(SUBSTANCES, &numbered("V-1"));
+    for member in ["SG", "AU"] {
+        world.delivered("ID", published["id"].as_str().unwrap(), member);
+    }
+    world.audited("ID");
+    let (trust, data) = (world.trust("ID"), world.dir().join("copy"));
+    copy_dir(&world.node("ID").data(), &data);
+    let both = [(program("sealwire"), &["audit"][..]), (program("sealwire-audit"), &[])];
+    for (program, before) in &both {
+        let (code, said) = audit(program, before, &data, Some(&trust));
+        assert_eq!(code, 0, "{said}");
+        let (code, said) = audit(program, before, &data, None);
+        assert_eq!(code, 2, "{said}");
+        let (code, said) = audit(program, before, &data, Some(&world.dir().join("none.toml")));
+        assert_eq!(code, 2, "{said}");
+    }
+    let output = run(&["--json", "audit", "verify", text(&data), "--trust", text(&trust)]);
+    assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap().is_object());
+
+    let log = data.join("logs").join("ID");
+    let tiles = files(&log.join("tile"));
+    let statements: Vec<_> =
+        files(&log).into_iter().filter(|file| !file.starts_with(log.join("tile"))).collect();
+    assert!(!tiles.is_empty() && statements.len() >= 2, "{:?}", files(&log));
+    let mut refuted = 0;
+    for file in tiles.iter().chain(&statements) {
+        let good = fs::read(file).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        fs::write(file, &bad).unwrap();
+        for (program, before) in &both {
+            let (code, said) = audit(program, before, &data, Some(&trust));
+            // A spoiled cosignature is one that is missing; partial tiles of an earlier size and
+            // hints beside the log say nothing.
+            let name = file.strip_prefix(&log).unwrap().display().to_string();
+            assert!(!said.contains("panicked"), "{name}: {said}");
+            if name != "checkpoint" && !said.contains("verified") {
+                assert_eq!(code, 1, "{name}: {said}");
+            }
+            refuted += usize::from(code == 1);
+        }
+        fs::write(file, &good).unwrap();
+    }
+    assert!(refuted >= 4, "{refuted}");
+    assert_eq!(audit(&both[0].0, both[0].1, &data, Some(&trust)).0, 0);
+}
