@@ -66,11 +66,13 @@ const CONFINED: &[(&str, &[&str])] = &[
 /// Longest source file, in lines.
 const MAX_LINES: usize = 500;
 /// Files that are longer, and why.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] =
+    &[("conformance/tests/house.rs", "all rules of the house stand in one place")];
 /// Files that may sleep, and why.
 const SLEEPERS: &[(&str, &str)] = &[
     ("conformance/benches/measure/main.rs", "leaves a node alone before its memory is read"),
     ("conformance/benches/measure/process.rs", "looks again at what other processes have done"),
+    ("conformance/tests/world/mod.rs", "looks again at what other processes have done"),
     ("node/gossip/src/swarm.rs", "wakes when the next dial is due"),
     ("node/src/cli/publish.rs", "pauses before the same request is sent again"),
     ("node/src/cli/read.rs", "pauses before a lost stream is opened again"),
