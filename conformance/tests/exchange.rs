@@ -74,6 +74,7 @@ fn a_request_with_the_same_idempotency_key_takes_effect_once() {
     let body = json!({"community": SUBSTANCES, "record": numbered("A-1")}).to_string();
     let first = node.post(body.as_bytes(), Some("key-1")).with(201);
     let size = node.size();
+    assert_eq!(first["size"], size, "whoever was answered finds it in the status");
     let again = node.post(body.as_bytes(), Some("key-1")).with(200);
     assert_eq!((&again["id"], &again["index"]), (&first["id"], &first["index"]));
     assert_eq!(again["repeated"], true);

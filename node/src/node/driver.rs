@@ -88,6 +88,9 @@ pub struct Driver {
     pub counters: Arc<Counters>,
 }
 
+/// What was logged, and who waits to hear it.
+type Answered = (oneshot::Sender<Result<Logged, Refusal>>, Logged);
+
 impl Driver {
     /// Runs until every sender of the queue is gone.
     pub fn run(mut self, mut exchange: Exchange, mut queue: mpsc::Receiver<Message>) {
@@ -103,8 +106,8 @@ impl Driver {
             batch.extend(feedback.drain(..).map(Message::Input));
             let mut waiting = BTreeMap::new();
             let orders = self.decide(&mut exchange, batch, &mut waiting);
-            match self.perform(orders, &mut waiting, &mut feedback) {
-                Ok(()) => {}
+            let logged = match self.perform(orders, &mut waiting, &mut feedback) {
+                Ok(logged) => logged,
                 Err(CommitError::Append(
                     cause @ (AppendError::Full { .. } | AppendError::Write { .. }),
                 )) => {
@@ -117,6 +120,7 @@ impl Driver {
                         "free space on the data directory's disk and publish again",
                     );
                     exchange = load(&self.context, exchange.connected().clone());
+                    Vec::new()
                 }
                 Err(cause) => {
                     tracing::error!(%cause, "journal fault: this node stops taking records until it is started again");
@@ -129,9 +133,14 @@ impl Driver {
                     self.snapshot.send_modify(|s| s.fault = Some(cause.to_string()));
                     return;
                 }
-            }
+            };
             self.context.set_heads(exchange.heads());
             self.show(&exchange);
+            // Only now: whoever was answered finds the entry in everything that is shown.
+            for (reply, logged) in logged {
+                // A caller that went away finds its record by its idempotency key.
+                let _ = reply.send(Ok(logged));
+            }
         }
         if let Err(cause) = self.writer.settle() {
             tracing::warn!(%cause, "the log files are behind; the next start brings them up");
@@ -172,7 +181,8 @@ impl Driver {
         orders: Vec<Order>,
         waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
         feedback: &mut Vec<Input>,
-    ) -> Result<(), CommitError> {
+    ) -> Result<Vec<Answered>, CommitError> {
+        let mut logged = Vec::new();
         let mut facts: Vec<Fact> = Vec::new();
         let mut after = Vec::new();
         for order in orders {
@@ -196,8 +206,7 @@ impl Driver {
             match order {
                 Order::Logged { token, index, size } => {
                     if let Some(reply) = waiting.remove(&token) {
-                        // A caller that went away finds its record by its idempotency key.
-                        let _ = reply.send(Ok(Logged { index, size }));
+                        logged.push((reply, Logged { index, size }));
                     }
                 }
                 Order::Learn { log, index, manifest } => {
@@ -206,7 +215,7 @@ impl Driver {
                 order => self.send(order, feedback),
             }
         }
-        Ok(())
+        Ok(logged)
     }
 
     fn send(&self, order: Order, feedback: &mut Vec<Input>) {
