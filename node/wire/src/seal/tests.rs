@@ -1,6 +1,8 @@
 //! Who can open what, and who cannot.
 
+use super::part::{pad, unpad};
 use super::*;
+use crate::id::{MemberId, RecordId};
 use crate::part::{Disclosure, Part};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;

@@ -1,0 +1,192 @@
+//! The audience secret and its way to every member of the audience.
+
+use hpke::aead::AesGcm256;
+use hpke::kdf::KdfShake256;
+use hpke::kem::XWing;
+use hpke::rand_core::CryptoRng;
+use hpke::{Deserializable as _, OpModeR, OpModeS, Serializable as _};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::cbor::{self, Reader, Value};
+use crate::id::{Digest, MemberId};
+
+use super::{
+    ALG_A256GCM, ALG_HPKE_9_KE, IV_LEN, MAX_AUDIENCE, MAX_WRAP_BYTES, SealError, SealPublicKey,
+    SealSecretKey, aes_open, aes_seal, enc_structure, labels, protected_alg, take_iv,
+};
+
+/// COSE header label `ek`, the encapsulated key (draft-ietf-cose-hpke).
+const LABEL_EK: i64 = -4;
+/// COSE tag of COSE_Encrypt (RFC 9052 §2).
+const TAG_ENCRYPT: u64 = 96;
+
+/// The secret that all members of one audience share. Zeroised on drop.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AudienceSecret(Zeroizing<[u8; 32]>);
+
+impl AudienceSecret {
+    /// Takes 32 random bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The 32 bytes, to be stored under the local data key only.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What the audience's manifest signs: SHA-256 over `["sealwire audience", id, secret]`, so
+    /// that all members provably got the same secret.
+    pub fn commitment(&self, audience: &AudienceId) -> Digest {
+        let mut plain = cbor::encode(&Value::Array(vec![
+            Value::from("sealwire audience"),
+            cbor::bytes(*audience),
+            cbor::bytes(self.0.as_slice()),
+        ]));
+        let digest = Digest::of(&plain);
+        plain.zeroize();
+        digest
+    }
+}
+
+/// Names one audience secret: 16 random bytes.
+pub type AudienceId = [u8; 16];
+
+/// Who distributes which audience secret: bound into every wrap.
+#[derive(Debug, Clone, Copy)]
+pub struct AudienceContext<'a> {
+    /// Who made the secret.
+    pub originator: &'a MemberId,
+    /// Which secret.
+    pub audience: &'a AudienceId,
+}
+
+/// Wraps `secret` for each of `members`: a tagged COSE_Encrypt.
+pub fn wrap(
+    secret: &AudienceSecret,
+    context: AudienceContext<'_>,
+    members: &[(&MemberId, &SealPublicKey)],
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<u8>, SealError> {
+    if members.is_empty() || members.len() > MAX_AUDIENCE {
+        return Err(SealError::Audience);
+    }
+    let mut content_key = Zeroizing::new([0u8; 32]);
+    rng.fill_bytes(content_key.as_mut_slice());
+    let mut iv = [0u8; IV_LEN];
+    rng.fill_bytes(&mut iv);
+    let protected = protected_alg(ALG_A256GCM);
+    let aad = enc_structure("Encrypt", &protected, &audience_aad(context));
+    let ciphertext = aes_seal(&content_key, &iv, &aad, secret.0.as_slice());
+    let mut recipients = Vec::with_capacity(members.len());
+    for (member, key) in members {
+        let protected = recipient_protected(key);
+        let info = recipient_info(&protected, context, member);
+        let (ek, wrapped) = hpke::single_shot_seal_with_rng::<AesGcm256, KdfShake256, XWing>(
+            &OpModeS::Base,
+            &key.key,
+            &info,
+            content_key.as_slice(),
+            b"",
+            rng,
+        )
+        .map_err(|_| SealError::BadKey)?;
+        recipients.push(Value::Array(vec![
+            cbor::bytes(protected),
+            labels([(LABEL_EK, cbor::bytes(ek.to_bytes().to_vec()))]),
+            cbor::bytes(wrapped),
+        ]));
+    }
+    let message = Value::Array(vec![
+        cbor::bytes(protected),
+        labels([(5, cbor::bytes(iv))]),
+        cbor::bytes(ciphertext),
+        Value::Array(recipients),
+    ]);
+    Ok(cbor::encode(&Value::Tag(TAG_ENCRYPT, Box::new(message))))
+}
+
+/// Opens the wrap that was made for `member` under `key`, and checks the secret against the
+/// commitment that the originator signed.
+pub fn unwrap(
+    bytes: &[u8],
+    context: AudienceContext<'_>,
+    member: &MemberId,
+    key: &SealSecretKey,
+    commitment: &Digest,
+) -> Result<AudienceSecret, SealError> {
+    const WHAT: &str = "audience secret";
+    let public = key.public()?;
+    let message = cbor::decode_tagged(WHAT, TAG_ENCRYPT, bytes, MAX_WRAP_BYTES)?;
+    let mut fields =
+        Reader::of_array(WHAT, message, &["protected", "unprotected", "ciphertext", "recipients"])?;
+    let protected = fields.take_bytes("protected")?;
+    let iv = take_iv(WHAT, fields.take("unprotected")?)?;
+    let ciphertext = fields.take_bytes("ciphertext")?;
+    let recipients = fields.take_array("recipients")?;
+    fields.finish()?;
+    if protected != protected_alg(ALG_A256GCM) {
+        return Err(SealError::Algorithm { what: WHAT });
+    }
+    let ours = recipient_protected(&public);
+    for recipient in recipients {
+        let mut fields =
+            Reader::of_array(WHAT, recipient, &["protected", "unprotected", "ciphertext"])?;
+        let protected = fields.take_bytes("protected")?;
+        if protected != ours {
+            continue;
+        }
+        let mut header = Reader::of_labels(WHAT, fields.take("unprotected")?)?;
+        let ek = header.take_bytes(&LABEL_EK.to_string())?;
+        header.finish()?;
+        let wrapped = fields.take_bytes("ciphertext")?;
+        let unauthentic = || SealError::Unauthentic { what: WHAT };
+        let ek = <XWing as hpke::Kem>::EncappedKey::from_bytes(&ek).map_err(|_| unauthentic())?;
+        let content_key = Zeroizing::new(
+            hpke::single_shot_open::<AesGcm256, KdfShake256, XWing>(
+                &OpModeR::Base,
+                &key.secret()?,
+                &ek,
+                &recipient_info(&protected, context, member),
+                &wrapped,
+                b"",
+            )
+            .map_err(|_| unauthentic())?,
+        );
+        let aad = enc_structure("Encrypt", &protected_alg(ALG_A256GCM), &audience_aad(context));
+        let secret = aes_open(&content_key, &iv, &aad, &ciphertext).ok_or_else(unauthentic)?;
+        let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| unauthentic())?;
+        let secret = AudienceSecret::from_bytes(secret);
+        if secret.commitment(context.audience) != *commitment {
+            return Err(SealError::Commitment { what: WHAT });
+        }
+        return Ok(secret);
+    }
+    Err(SealError::NotARecipient)
+}
+
+fn audience_aad(context: AudienceContext<'_>) -> Vec<u8> {
+    cbor::encode(&Value::Array(vec![
+        Value::from(context.originator.as_str()),
+        cbor::bytes(*context.audience),
+    ]))
+}
+
+/// `Recipient_structure` of draft-ietf-cose-hpke: the HPKE `info` of a key-encryption recipient.
+fn recipient_info(protected: &[u8], context: AudienceContext<'_>, member: &MemberId) -> Vec<u8> {
+    let extra = cbor::encode(&Value::Array(vec![
+        Value::from(context.originator.as_str()),
+        Value::from(member.as_str()),
+        cbor::bytes(*context.audience),
+    ]));
+    cbor::encode(&Value::Array(vec![
+        Value::from("HPKE Recipient"),
+        Value::from(ALG_A256GCM),
+        cbor::bytes(protected),
+        cbor::bytes(extra),
+    ]))
+}
+
+fn recipient_protected(key: &SealPublicKey) -> Vec<u8> {
+    cbor::encode(&labels([(1, Value::from(ALG_HPKE_9_KE)), (4, cbor::bytes(key.thumbprint().0))]))
+}
