@@ -17,20 +17,35 @@ use std::time::{Duration, Instant};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::{
-    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
-    THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, ListenError, NetworkBehaviour,
+    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
 use libp2p::{Multiaddr, PeerId};
+
+use crate::Refused;
 
 /// The cause of a connection denied by [`Admission`].
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect: peer {0} is not listed (hint: it must be in the register)")]
-pub(crate) struct NotListed(PeerId);
+struct NotListed(PeerId);
 
 /// The cause of a connection turned away so that the peer starts afresh.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect: peer {0} has a dead connection that is being closed (hint: dial again)")]
-pub(crate) struct StartAfresh(PeerId);
+struct StartAfresh(PeerId);
+
+/// Why the caller is told that a connection was turned away; nothing where the peer only starts
+/// afresh.
+pub(crate) fn reason_of(error: &ListenError) -> Option<Refused> {
+    match error {
+        ListenError::Denied { cause } if cause.downcast_ref::<StartAfresh>().is_some() => None,
+        ListenError::Denied { cause } if cause.downcast_ref::<NotListed>().is_some() => {
+            Some(Refused::NotListed)
+        }
+        ListenError::Denied { .. } => Some(Refused::TooManyHandshakes),
+        _ => Some(Refused::Handshake),
+    }
+}
 
 /// The behaviour that admits and closes connections. It speaks no protocol of its own.
 #[derive(Debug)]

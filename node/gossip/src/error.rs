@@ -1,11 +1,12 @@
 //! What can be wrong with a configuration, a publication or a request. Every text names the value
 //! at fault and the remedy; none carries a payload or a key.
 
+use libp2p::gossipsub;
 use libp2p::request_response::OutboundFailure;
 
 use crate::{
     MAX_ADDRESSES_PER_PEER, MAX_MESSAGE_BYTES, MAX_OUTBOUND_REQUESTS_PER_PEER, MAX_PEERS,
-    MAX_REQUEST_BYTES, MAX_TOPIC_BYTES, MAX_TOPICS, REQUEST_TIMEOUT,
+    MAX_REQUEST_BYTES, MAX_TOPIC_BYTES, MAX_TOPICS, Published, REQUEST_TIMEOUT,
 };
 
 /// The cause underneath, whatever its type.
@@ -125,6 +126,25 @@ pub enum PublishError {
     /// The event loop has ended.
     #[error("cannot publish: gossip has been shut down")]
     Closed,
+}
+
+impl PublishError {
+    /// What a refusal of the stack means for a message of `size` bytes on `topic`.
+    pub(crate) fn outcome(
+        error: &gossipsub::PublishError,
+        topic: String,
+        size: usize,
+    ) -> Result<Published, Self> {
+        match error {
+            gossipsub::PublishError::Duplicate => Ok(Published::AlreadySpread),
+            gossipsub::PublishError::NoPeersSubscribedToTopic => Err(Self::NoPeers(topic)),
+            gossipsub::PublishError::AllQueuesFull(_) => Err(Self::Full),
+            // Nothing is signed or compressed, so only the size is left to be at fault.
+            gossipsub::PublishError::MessageTooLarge
+            | gossipsub::PublishError::SigningError(_)
+            | gossipsub::PublishError::TransformFailed(_) => Err(Self::TooLarge(size)),
+        }
+    }
 }
 
 /// Why a request has no answer.

@@ -16,7 +16,7 @@ use libp2p::swarm::{ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, ping};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::admission::{NotListed, StartAfresh};
+use crate::admission::reason_of;
 use crate::config::Listed;
 use crate::error::{PublishError, RequestError};
 use crate::handle::{Command, View};
@@ -27,8 +27,8 @@ use crate::stack::{Behaviour, BehaviourEvent};
 use crate::tally::{Tally, bump};
 use crate::{
     Event, MAX_INBOUND_REQUESTS, MAX_INBOUND_REQUESTS_PER_PEER, MAX_MESSAGE_BYTES,
-    MAX_OUTBOUND_REQUESTS_PER_PEER, MAX_RESPONSE_BYTES, Published, REQUEST_TIMEOUT, Refused, Reply,
-    Ticket, Verdict,
+    MAX_OUTBOUND_REQUESTS_PER_PEER, MAX_RESPONSE_BYTES, Published, REQUEST_TIMEOUT, Reply, Ticket,
+    Verdict,
 };
 
 /// What comes in from the handles.
@@ -185,17 +185,7 @@ impl Driver {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match gossip.publish(IdentTopic::new(&topic), bytes) {
             Ok(_) => Ok(Published::Sent),
-            Err(gossipsub::PublishError::Duplicate) => Ok(Published::AlreadySpread),
-            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {
-                Err(PublishError::NoPeers(topic))
-            }
-            Err(gossipsub::PublishError::AllQueuesFull(_)) => Err(PublishError::Full),
-            // Nothing is signed or compressed, so only the size is left to be at fault.
-            Err(
-                gossipsub::PublishError::MessageTooLarge
-                | gossipsub::PublishError::SigningError(_)
-                | gossipsub::PublishError::TransformFailed(_),
-            ) => Err(PublishError::TooLarge(size)),
+            Err(error) => PublishError::outcome(&error, topic, size),
         }
     }
 
@@ -387,17 +377,7 @@ impl Driver {
     }
 
     fn on_refused(&mut self, peer: Option<PeerId>, error: &ListenError) {
-        if matches!(error, ListenError::Denied { cause } if cause.downcast_ref::<StartAfresh>().is_some())
-        {
-            return;
-        }
-        let reason = match error {
-            ListenError::Denied { cause } if cause.downcast_ref::<NotListed>().is_some() => {
-                Refused::NotListed
-            }
-            ListenError::Denied { .. } => Refused::TooManyHandshakes,
-            _ => Refused::Handshake,
-        };
+        let Some(reason) = reason_of(error) else { return };
         bump(&self.tally.refused_connections);
         tracing::debug!(peer = peer.map(tracing::field::display), ?reason, "connection refused");
         self.outbox.notify(Event::Refused { peer: peer.map(|peer| peer.to_string()), reason });
