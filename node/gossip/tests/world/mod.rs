@@ -13,7 +13,7 @@ use sealwire_gossip::{
 };
 
 pub const TOPIC: &str = "laboratories";
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy)]
 pub enum Transport {

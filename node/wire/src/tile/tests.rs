@@ -160,6 +160,8 @@ proptest! {
     #[test]
     fn paths_are_read_back(level in 0..=7u8, index: u64, width in 1..=256u16) {
         let index = index >> (8 * level) >> 9;
+        // A full tile of level 7 would hold 2^64 leaves, one more than a size can say.
+        let width = if level == 7 { width.min(255) } else { width };
         let tile = TileId::new(level, index, width).unwrap();
         prop_assert_eq!(tile.path().parse(), Ok(Resource::Tile(tile)));
         if let Some(path) = tile.entries_path() {
