@@ -21,3 +21,5 @@ pub mod register;
 pub mod seal;
 pub mod statement;
 pub mod tile;
+#[cfg(test)]
+mod vectors;
