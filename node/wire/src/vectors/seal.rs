@@ -83,6 +83,51 @@ impl Opener {
     }
 }
 
+/// A wrap for one member, altered.
+fn altered_wraps(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    // d8 60 84, 43 a10103, a1 05 4c iv, 58 30 secret and tag, 81, the recipient.
+    let recipient = 3 + 4 + 3 + IV_LEN + 2 + 48 + 1;
+    assert_eq!(good[recipient - 1], 0x81);
+    let edit = |from, to| edited(good, from, to);
+    vec![
+        ("a bit of the iv flipped", flipped(good, 10)),
+        ("a bit of the sealed secret flipped", flipped(good, 10 + IV_LEN + 2)),
+        ("a bit of the sealed secret's tag flipped", flipped(good, recipient - 2)),
+        ("a bit of the key's id flipped", flipped(good, recipient + 10)),
+        ("the first bit of the encapsulated key flipped", flipped(good, good.len() - 50 - 1120)),
+        ("the last bit of the encapsulated key flipped", flipped(good, good.len() - 51)),
+        ("a bit of the sealed content key flipped", flipped(good, good.len() - 48)),
+        ("the last bit flipped", flipped(good, good.len() - 1)),
+        ("another algorithm for the secret", edit("43a10103", "43a10101")),
+        ("another algorithm for the recipient", edit("a2011839", "a2011838")),
+        ("a classical algorithm for the recipient", edit("a2011839", "a2011823")),
+        ("an algorithm in the long form", edit("43a10103", "44a1011803")),
+        ("a header beside the iv", edit("a1054c", "a20100054c")),
+        ("a header beside the encapsulated key", edit("a123590460", "a2010023590460")),
+        (
+            "an iv of 11 bytes",
+            edit(
+                &format!("4c{}", hex::encode(&good[10..22])),
+                &format!("4b{}", hex::encode(&good[10..21])),
+            ),
+        ),
+        ("an encapsulated key of 1,119 bytes", {
+            let ek = good.len() - 50 - 1120;
+            [&good[..ek - 3], &[0x59, 0x04, 0x5f], &good[ek..ek + 1119], &good[ek + 1120..]]
+                .concat()
+        }),
+        ("no recipient", [&good[..recipient - 1], &[0x80]].concat()),
+        ("no recipients", [&[0xd8, 0x60, 0x83], &good[3..recipient - 1]].concat()),
+        ("tagged as COSE_Mac", edit("d86084", "d86184")),
+        ("without its tag", good[2..].to_vec()),
+        ("a length in the long form", edit("a1054c", "a105580c")),
+        ("one byte more", [good, &[0]].concat()),
+        ("cut short", good[..good.len() - 1].to_vec()),
+        ("cut before the recipients", good[..recipient - 1].to_vec()),
+        ("nothing", vec![]),
+    ]
+}
+
 fn wraps() -> serde_json::Value {
     let (id, sg, au) = (member("ID"), member("SG"), member("AU-LAB-2"));
     let context = AudienceContext { originator: &id, audience: &AUDIENCE };
@@ -121,48 +166,8 @@ fn wraps() -> serde_json::Value {
         ),
         by_sg.case("another secret than committed to", false, &wrapped(&secret(43), &both[..1])),
     ];
-    // d8 60 84, 43 a10103, a1 05 4c iv, 58 30 secret and tag, 81, the recipient.
-    let recipient = 3 + 4 + 3 + IV_LEN + 2 + 48 + 1;
-    assert_eq!(good[recipient - 1], 0x81);
-    let edit = |from, to| edited(&good, from, to);
-    let bad = [
-        ("a bit of the iv flipped", flipped(&good, 10)),
-        ("a bit of the sealed secret flipped", flipped(&good, 10 + IV_LEN + 2)),
-        ("a bit of the sealed secret's tag flipped", flipped(&good, recipient - 2)),
-        ("a bit of the key's id flipped", flipped(&good, recipient + 10)),
-        ("the first bit of the encapsulated key flipped", flipped(&good, good.len() - 50 - 1120)),
-        ("the last bit of the encapsulated key flipped", flipped(&good, good.len() - 51)),
-        ("a bit of the sealed content key flipped", flipped(&good, good.len() - 48)),
-        ("the last bit flipped", flipped(&good, good.len() - 1)),
-        ("another algorithm for the secret", edit("43a10103", "43a10101")),
-        ("another algorithm for the recipient", edit("a2011839", "a2011838")),
-        ("a classical algorithm for the recipient", edit("a2011839", "a2011823")),
-        ("an algorithm in the long form", edit("43a10103", "44a1011803")),
-        ("a header beside the iv", edit("a1054c", "a20100054c")),
-        ("a header beside the encapsulated key", edit("a123590460", "a2010023590460")),
-        (
-            "an iv of 11 bytes",
-            edit(
-                &format!("4c{}", hex::encode(&good[10..22])),
-                &format!("4b{}", hex::encode(&good[10..21])),
-            ),
-        ),
-        ("an encapsulated key of 1,119 bytes", {
-            let ek = good.len() - 50 - 1120;
-            [&good[..ek - 3], &[0x59, 0x04, 0x5f], &good[ek..ek + 1119], &good[ek + 1120..]]
-                .concat()
-        }),
-        ("no recipient", [&good[..recipient - 1], &[0x80]].concat()),
-        ("no recipients", [&[0xd8, 0x60, 0x83], &good[3..recipient - 1]].concat()),
-        ("tagged as COSE_Mac", edit("d86084", "d86184")),
-        ("without its tag", good[2..].to_vec()),
-        ("a length in the long form", edit("a1054c", "a105580c")),
-        ("one byte more", [&good[..], &[0]].concat()),
-        ("cut short", good[..good.len() - 1].to_vec()),
-        ("cut before the recipients", good[..recipient - 1].to_vec()),
-        ("nothing", vec![]),
-    ];
-    cases.extend(bad.iter().map(|(why, wrap)| by_sg.case(why, false, wrap)));
+    let altered = altered_wraps(&good);
+    cases.extend(altered.iter().map(|(why, wrap)| by_sg.case(why, false, wrap)));
     json!(cases)
 }
 
@@ -245,6 +250,50 @@ fn padded(plaintext: &[u8], end: &[u8], len: usize) -> Vec<u8> {
     padded
 }
 
+/// A short part sealed in its place, altered before or after.
+fn altered_parts(place: &Place, plaintext: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    // d0 83, 43 a10103, a1 05 4c iv, 59 0110 part and tag.
+    let good = place.seal(plaintext);
+    let edit = |from, to| edited(&good, from, to);
+    let reshaped = |bytes: &[u8], end: &[u8], len| place.seal_padded(3, &padded(bytes, end, len));
+    vec![
+        ("content in the long form", place.seal(&edited(plaintext, "8183", "980183"))),
+        ("content and one byte more", place.seal(&[plaintext, &[0]].concat())),
+        ("no content", place.seal(&[])),
+        ("not padded", reshaped(plaintext, &[0x80], 41)),
+        ("padded by one byte less", reshaped(plaintext, &[0x80], 255)),
+        ("padded to the next step", reshaped(plaintext, &[0x80], 272)),
+        ("padded to twice the length", reshaped(plaintext, &[0x80], 512)),
+        ("padded with zeros alone", reshaped(plaintext, &[], 256)),
+        ("another delimiter", reshaped(plaintext, &[0x01], 256)),
+        ("something in the padding", reshaped(plaintext, &[0x80, 0, 1], 256)),
+        ("a delimiter twice", reshaped(plaintext, &[0x80, 0x80], 256)),
+        ("nothing but zeros", reshaped(&[], &[], 256)),
+        ("sealed emptiness", reshaped(&[], &[], 0)),
+        ("a bit of the iv flipped", flipped(&good, 9)),
+        ("the first bit of the content flipped", flipped(&good, 9 + IV_LEN + 3)),
+        ("the last bit of the tag flipped", flipped(&good, good.len() - 1)),
+        ("another algorithm", edit("43a10103", "43a10101")),
+        ("sealed as for another algorithm", place.seal_padded(1, &padded(plaintext, &[0x80], 256))),
+        ("no algorithm", edit("43a10103", "40")),
+        ("a header beside the iv", edit("a1054c", "a20100054c")),
+        ("no iv", edit(&format!("a1054c{}", hex::encode(IV)), "a0")),
+        (
+            "an iv of 13 bytes",
+            edit(&format!("4c{}", hex::encode(IV)), &format!("4d03{}", hex::encode(IV))),
+        ),
+        ("tagged as COSE_Mac0", edit("d08343", "d18343")),
+        ("without its tag", good[1..].to_vec()),
+        ("the tag in the long form", edit("d08343", "d8108343")),
+        ("a length in the long form", edit("590110", "5a00000110")),
+        ("a fourth item", [&[0xd0, 0x84], &good[2..], &[0]].concat()),
+        ("a content shorter than a tag", [&good[..9 + IV_LEN], &[0x41, 0]].concat()),
+        ("one byte more", [&good[..], &[0]].concat()),
+        ("cut short", good[..good.len() - 1].to_vec()),
+        ("nothing", vec![]),
+    ]
+}
+
 fn parts() -> serde_json::Value {
     let mut cases = Vec::new();
     for (why, len) in [
@@ -275,49 +324,8 @@ fn parts() -> serde_json::Value {
     }
     let lie = Place { commitment: Digest([5; 32]), ..place.clone() };
     cases.push(lie.case("another content than committed to", false, &lie.seal(&plaintext)));
-    // d0 83, 43 a10103, a1 05 4c iv, 59 0110 part and tag.
-    let edit = |from, to| edited(&good, from, to);
-    let reshaped = |bytes: &[u8], end: &[u8], len| place.seal_padded(3, &padded(bytes, end, len));
-    let bad = [
-        ("content in the long form", place.seal(&edited(&plaintext, "8183", "980183"))),
-        ("content and one byte more", place.seal(&[&plaintext[..], &[0]].concat())),
-        ("no content", place.seal(&[])),
-        ("not padded", reshaped(&plaintext, &[0x80], 41)),
-        ("padded by one byte less", reshaped(&plaintext, &[0x80], 255)),
-        ("padded to the next step", reshaped(&plaintext, &[0x80], 272)),
-        ("padded to twice the length", reshaped(&plaintext, &[0x80], 512)),
-        ("padded with zeros alone", reshaped(&plaintext, &[], 256)),
-        ("another delimiter", reshaped(&plaintext, &[0x01], 256)),
-        ("something in the padding", reshaped(&plaintext, &[0x80, 0, 1], 256)),
-        ("a delimiter twice", reshaped(&plaintext, &[0x80, 0x80], 256)),
-        ("nothing but zeros", reshaped(&[], &[], 256)),
-        ("sealed emptiness", reshaped(&[], &[], 0)),
-        ("a bit of the iv flipped", flipped(&good, 9)),
-        ("the first bit of the content flipped", flipped(&good, 9 + IV_LEN + 3)),
-        ("the last bit of the tag flipped", flipped(&good, good.len() - 1)),
-        ("another algorithm", edit("43a10103", "43a10101")),
-        (
-            "sealed as for another algorithm",
-            place.seal_padded(1, &padded(&plaintext, &[0x80], 256)),
-        ),
-        ("no algorithm", edit("43a10103", "40")),
-        ("a header beside the iv", edit("a1054c", "a20100054c")),
-        ("no iv", edit(&format!("a1054c{}", hex::encode(IV)), "a0")),
-        (
-            "an iv of 13 bytes",
-            edit(&format!("4c{}", hex::encode(IV)), &format!("4d03{}", hex::encode(IV))),
-        ),
-        ("tagged as COSE_Mac0", edit("d08343", "d18343")),
-        ("without its tag", good[1..].to_vec()),
-        ("the tag in the long form", edit("d08343", "d8108343")),
-        ("a length in the long form", edit("590110", "5a00000110")),
-        ("a fourth item", [&[0xd0, 0x84], &good[2..], &[0]].concat()),
-        ("a content shorter than a tag", [&good[..9 + IV_LEN], &[0x41, 0]].concat()),
-        ("one byte more", [&good[..], &[0]].concat()),
-        ("cut short", good[..good.len() - 1].to_vec()),
-        ("nothing", vec![]),
-    ];
-    cases.extend(bad.iter().map(|(why, sealed)| place.case(why, false, sealed)));
+    let altered = altered_parts(&place, &plaintext);
+    cases.extend(altered.iter().map(|(why, sealed)| place.case(why, false, sealed)));
     json!(cases)
 }
 
