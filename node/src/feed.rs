@@ -218,19 +218,21 @@ pub fn cosigned_checkpoint(
         .map(|c| c.size)
         .filter(|size| *size > index)
         .filter_map(|size| {
-            Some((reader.cosignatures_at(log, size), reader.checkpoint_at(log, size)?))
+            Some((reader.cosignatures_at(log, size), size, reader.checkpoint_at(log, size)?))
         })
-        .max_by_key(|(lines, _)| (lines.len(), lines.first().map_or(0, |c| c.size)));
-    let (lines, mut note) = match best {
-        Some((lines, note)) => (lines, note),
-        None => (Vec::new(), reader.checkpoint(log).ok_or_else(|| no_checkpoint(log))?),
+        .max_by_key(|(lines, size, _)| (lines.len(), *size));
+    let (lines, size, mut note) = match best {
+        Some(best) => best,
+        None => {
+            let (size, note) = reader.checkpoint(log).ok_or_else(|| no_checkpoint(log))?;
+            (Vec::new(), size, note)
+        }
     };
-    let head = crate::sync::head(context, log, &note).map_err(|e| e.refusal)?;
     for cosigned in lines {
         note.push_str(&cosigned.line);
         note.push('\n');
     }
-    Ok((note, head.checkpoint.size))
+    Ok((note, size))
 }
 
 fn no_checkpoint(log: &MemberId) -> Refusal {

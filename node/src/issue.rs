@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_dalek::SigningKey;
 use getrandom::SysRng;
 use getrandom::rand_core::{Rng as _, UnwrapErr};
-use sealwire_schemas::{FieldClass, ValidRecord};
+use sealwire_schemas::{FieldClass, Parts, ValidRecord};
 use sealwire_wire::cbor;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::message::WRAP;
-use sealwire_wire::part::{Disclosure, Part};
+use sealwire_wire::part::{Disclosure, Part, SALT_LEN};
 use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
 };
@@ -70,6 +70,8 @@ pub struct Draft<'a> {
     pub community: &'a str,
     /// The record.
     pub record: &'a ValidRecord,
+    /// Its fields by class, as [`ValidRecord::split`] gives them.
+    pub fields: Parts,
     /// The earlier record that it refers to.
     pub relation: Option<Relation>,
 }
@@ -96,11 +98,11 @@ impl Issuer {
         plan: &Plan,
         audiences: &BTreeMap<FieldClass, Audience>,
     ) -> Result<Issued, Refusal> {
-        let Draft { id, community, record, relation } = draft;
+        let Draft { id, community, record, fields, relation } = draft;
         let kind = record.kind();
         let mut parts = BTreeMap::new();
         let mut sealed = BTreeMap::new();
-        for (class, fields) in record.split() {
+        for (class, fields) in fields {
             let audience =
                 audiences.get(&class).ok_or_else(|| internal("a class has no audience"))?;
             let part = salted(fields)?;
@@ -255,12 +257,17 @@ pub fn secret_context(id: &AudienceId) -> String {
 }
 
 fn salted(fields: Vec<sealwire_schemas::Disclosure>) -> Result<Part, Refusal> {
+    // One call for all: each is a system call.
+    let mut salts = vec![0; SALT_LEN * fields.len()];
+    UnwrapErr(SysRng).fill_bytes(&mut salts);
+    let (salts, _) = salts.as_chunks::<SALT_LEN>();
     let disclosures = fields
         .into_iter()
-        .map(|field| {
+        .zip(salts)
+        .map(|(field, salt)| {
             let value = cbor::from_json(&field.value)
                 .ok_or_else(|| internal("a field holds a value that has no CBOR form"))?;
-            Ok(Disclosure { pointer: field.pointer, value, salt: random() })
+            Ok(Disclosure { pointer: field.pointer, value, salt: *salt })
         })
         .collect::<Result<_, Refusal>>()?;
     Part::new(disclosures).map_err(|e| internal(&e.to_string()))

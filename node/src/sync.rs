@@ -257,7 +257,7 @@ fn denied(context: &Context, log: &MemberId, bytes: Vec<u8>) -> Result<SignedRan
 
 fn served_head(context: &Context, log: &MemberId) -> Response {
     match context.reader.checkpoint(log) {
-        Some(note) => Response::Head(note),
+        Some((_, note)) => Response::Head(note),
         None => Response::Nothing,
     }
 }
@@ -270,9 +270,7 @@ fn served_range(
     now_ms: u64,
 ) -> Response {
     let reader = &context.reader;
-    let Some(note) = reader.checkpoint(log) else { return Response::Nothing };
-    let Ok(head) = head(context, log, &note) else { return Response::Nothing };
-    let size = head.checkpoint.size;
+    let Some((size, note)) = reader.checkpoint(log) else { return Response::Nothing };
     if from >= size {
         return Response::Nothing;
     }

@@ -42,6 +42,10 @@ const CATCH_UP: Duration = Duration::from_secs(120);
 /// How long a node is left alone before its memory counts as idle.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// The allocator of the node, so that the limits have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let binary = process::binary()?;
     let around = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -207,22 +211,30 @@ impl Run<'_> {
             format!("log = \"{}\"\nregister = \"{}\"\nwitnesses = 1\n", MEMBERS[0], self.register);
         std::fs::write(&trust, text)?;
         let length = self.pure.publish()?.statement.len();
-        let (mut single, mut audited, mut size) = (Vec::new(), Vec::new(), 0);
+        let data = self.first.dir.join("data");
+        let (mut single, mut audited, mut full, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for _ in 0..ROUNDS {
             single.push(pipeline::verifications(self.cores, PURE, length)?);
-            let begun = Instant::now();
-            let report = sealwire_audit::verify_dir(&self.first.dir.join("data"), &trust);
-            let time = begun.elapsed().as_secs_f64();
-            ensure!(report.exit_code() == 0, "the audit does not verify:\n{report}");
-            size = report.size;
-            audited.push(size as f64 / time);
+            for (standard, rates) in [(false, &mut audited), (true, &mut full)] {
+                let begun = Instant::now();
+                let options = sealwire_audit::Options { standard };
+                let report = sealwire_audit::verify_dir(&data, &trust, options);
+                let time = begun.elapsed().as_secs_f64();
+                ensure!(report.exit_code() == 0, "the audit does not verify:\n{report}");
+                size = report.size;
+                rates.push(size as f64 / time);
+            }
         }
-        let (single, audited) = (quantile(&mut single, 0.5), quantile(&mut audited, 0.5));
-        let what = format!("audit, strict, {size} entries, all steps");
+        let single = quantile(&mut single, 0.5);
+        let (audited, full) = (quantile(&mut audited, 0.5), quantile(&mut full, 0.5));
         let limit = format!("single strict Ed25519, {} cores {single:.0}/s", self.cores);
-        let ratio = format!("{:.0} %", 100.0 * audited / single);
-        let met = audited >= 0.8 * single;
-        row(&what, &format!("{audited:.0} entries/s"), &limit, &ratio, "≥ 80 %", met)
+        let ratio = |rate: f64| format!("{:.0} %", 100.0 * rate / single);
+        let what =
+            format!("audit, {size} entries: register, tree, signatures, parts, cosignatures");
+        let figure = format!("{audited:.0} entries/s");
+        row(&what, &figure, &limit, &ratio(audited), "≥ 80 %", audited >= 0.8 * single)?;
+        let figure = format!("{full:.0} entries/s");
+        tell("the same, and each opened record against the standard", &figure, &limit, &ratio(full))
     }
 
     fn many(&self, first: Node) -> anyhow::Result<()> {

@@ -1,15 +1,16 @@
-//! Steps 6 and 7: each entry's statement and parts.
+//! Steps 6, 7 and 9: each entry's statement, its parts, and what the opened ones say.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealwire_schemas::{Disclosure, FieldClass, Parts, Standard};
 use sealwire_wire::cbor::{self, Reader, Value};
 use sealwire_wire::id::Digest;
-use sealwire_wire::part::Part;
-use sealwire_wire::register::Register;
+use sealwire_wire::part::{Part, commitment_of_bytes};
+use sealwire_wire::register::{KeyUse, Member, Register};
 use sealwire_wire::seal::sealed_padded_len;
-use sealwire_wire::statement::{AuthenticStatement, Body, Statement};
+use sealwire_wire::statement::{AuthenticStatement, Body, SignVerifier, Statement};
 use sealwire_wire::tile::index_path;
 
 use crate::report::Verdict;
@@ -18,24 +19,23 @@ use crate::steps::{Checked, Failure, Log, MAX_FILE_BYTES, WIDTH, read, refuted, 
 /// Largest element of a statement file, in bytes.
 const MAX_ELEMENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Counts of step 6, and what step 7 found.
+/// Counts of step 6, and what steps 7 and 9 found.
 #[derive(Default)]
 pub(crate) struct Counts {
+    standard: bool,
     entries: AtomicU64,
     records: AtomicU64,
     opened: AtomicU64,
     sealed: AtomicU64,
     missing: AtomicU64,
     part_failure: Mutex<Option<String>>,
+    standard_failure: Mutex<Option<String>>,
 }
 
 impl Counts {
     /// Step 7: parts are of the stated lengths, and opened ones match their commitments.
     pub fn parts(&self) -> Checked<((), String)> {
-        let failure = self.part_failure.lock().map(|f| f.clone()).unwrap_or_default();
-        if let Some(failure) = failure {
-            return refuted(failure);
-        }
+        failed(&self.part_failure)?;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let detail = format!(
             "{} records: {} parts opened and matched to their commitments, {} sealed parts of the stated length, {} not kept here",
@@ -47,10 +47,53 @@ impl Counts {
         Ok(((), detail))
     }
 
+    /// Step 9: the opened parts of each record are valid against the standard.
+    pub fn standard(&self) -> Checked<((), String)> {
+        failed(&self.standard_failure)?;
+        let records = self.records.load(Ordering::Relaxed);
+        Ok(((), format!("{records} records: what is opened is valid, as far as it can be checked")))
+    }
+
     fn fail(&self, detail: String) {
-        if let Ok(mut failure) = self.part_failure.lock() {
-            failure.get_or_insert(detail);
-        }
+        keep(&self.part_failure, detail);
+    }
+}
+
+/// Keeps the first failure.
+fn keep(failure: &Mutex<Option<String>>, detail: String) {
+    if let Ok(mut failure) = failure.lock() {
+        failure.get_or_insert(detail);
+    }
+}
+
+fn failed(failure: &Mutex<Option<String>>) -> Checked<()> {
+    match failure.lock().map(|f| f.clone()) {
+        Ok(None) => Ok(()),
+        Ok(Some(failure)) => refuted(failure),
+        Err(_) => undecided("a checking thread panicked"),
+    }
+}
+
+/// The sign keys of one member, made ready once.
+struct Signers<'a> {
+    member: Option<&'a Member>,
+    ready: HashMap<Digest, SignVerifier>,
+}
+
+impl<'a> Signers<'a> {
+    fn of(member: Option<&'a Member>) -> Self {
+        let keys = member.map(|m| m.keys.as_slice()).unwrap_or_default().iter();
+        let keys = keys.filter(|key| key.use_ == KeyUse::Sign);
+        let ready = keys
+            .filter_map(|key| Some((key.thumbprint, SignVerifier::new(&key.public).ok()?)))
+            .collect();
+        Self { member, ready }
+    }
+
+    /// The key, if the register lets it sign the entry at `index`.
+    fn at(&self, thumbprint: &Digest, index: u64) -> Option<&SignVerifier> {
+        self.member?.sign_key_at(thumbprint, index)?;
+        self.ready.get(thumbprint)
     }
 }
 
@@ -61,10 +104,12 @@ pub(crate) fn entries(
     log: &Log<'_>,
     register: &Register,
     leaves: &[Digest],
+    standard: bool,
 ) -> Checked<(Counts, String)> {
     let files = (leaves.len() as u64).div_ceil(WIDTH);
     let next = AtomicU64::new(0);
-    let counts = Counts::default();
+    let counts = Counts { standard, ..Counts::default() };
+    let signers = Signers::of(register.member(log.member));
     let failed: Mutex<Option<Failure>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -76,7 +121,8 @@ pub(crate) fn entries(
                     if file >= files || stop {
                         return;
                     }
-                    if let Err(failure) = statement_file(log, register, leaves, file, &counts)
+                    if let Err(failure) =
+                        statement_file(log, register, &signers, leaves, file, &counts)
                         && let Ok(mut failed) = failed.lock()
                     {
                         failed.get_or_insert(failure);
@@ -97,6 +143,7 @@ pub(crate) fn entries(
 fn statement_file(
     log: &Log<'_>,
     register: &Register,
+    signers: &Signers<'_>,
     leaves: &[Digest],
     file: u64,
     counts: &Counts,
@@ -125,7 +172,7 @@ fn statement_file(
             return refuted(format!("statement file {file} holds entry {}", element.index));
         };
         *seen = true;
-        let statement = entry(log, register, &element, leaf)?;
+        let statement = entry(log, register, signers, &element, leaf)?;
         counts.entries.fetch_add(1, Ordering::Relaxed);
         parts(&element, &statement, counts);
     }
@@ -171,6 +218,7 @@ impl Element {
 fn entry(
     log: &Log<'_>,
     register: &Register,
+    signers: &Signers<'_>,
     element: &Element,
     leaf: &Digest,
 ) -> Checked<AuthenticStatement> {
@@ -188,15 +236,13 @@ fn entry(
     if statement.manifest().register > register.version() {
         return refuted(format!("entry {index}: made under a register version that is not here"));
     }
-    let key = register.member(log.member).and_then(|m| m.sign_key_at(&statement.key_id(), index));
-    let Some(key) = key else {
+    let Some(key) = signers.at(&statement.key_id(), index) else {
         return refuted(format!(
             "entry {index}: its key {} is not valid at that index",
             statement.key_id()
         ));
     };
-    let public = key.public;
-    statement.verify(&public).map_err(|e| at(e.to_string()))
+    statement.verify_by(key).map_err(|e| at(e.to_string()))
 }
 
 fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
@@ -220,21 +266,37 @@ fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
             continue;
         };
         let subject = &statement.claims().subject;
-        match (Part::from_bytes(plaintext), class.parse::<FieldClass>()) {
-            (Ok(part), Ok(known)) if part.commitment(subject, class) == stated.commitment => {
-                counts.opened.fetch_add(1, Ordering::Relaxed);
-                let fields = part.disclosures().iter().filter_map(|d| {
-                    Some(Disclosure { pointer: d.pointer.clone(), value: cbor::to_json(&d.value)? })
-                });
-                disclosed.insert(known, fields.collect());
+        if commitment_of_bytes(subject, class, plaintext).ok() != Some(stated.commitment) {
+            counts.fail(format!("entry {index}: part {class} does not match its commitment"));
+            continue;
+        }
+        counts.opened.fetch_add(1, Ordering::Relaxed);
+        if counts.standard {
+            match (Part::from_bytes(plaintext), class.parse::<FieldClass>()) {
+                (Ok(part), Ok(known)) => {
+                    disclosed.insert(known, fields(&part));
+                }
+                _ => keep(
+                    &counts.standard_failure,
+                    format!("entry {index}: part {class} is not made of disclosures of a class"),
+                ),
             }
-            _ => counts.fail(format!("entry {index}: part {class} does not match its commitment")),
         }
     }
     if let Some((class, _)) = element.opened.iter().find(|(c, _)| !record.parts.contains_key(c)) {
         counts.fail(format!("entry {index}: part {class} is not in its statement"));
     }
     if !disclosed.is_empty() && Standard::v1().check_parts(&record.kind, &disclosed).refused() {
-        counts.fail(format!("entry {index}: the opened parts are not valid against the standard"));
+        let detail = "the opened parts are not valid against the standard";
+        keep(&counts.standard_failure, format!("entry {index}: {detail}"));
     }
+}
+
+fn fields(part: &Part) -> Vec<Disclosure> {
+    let fields = part.disclosures().iter();
+    fields
+        .filter_map(|d| {
+            Some(Disclosure { pointer: d.pointer.clone(), value: cbor::to_json(&d.value)? })
+        })
+        .collect()
 }

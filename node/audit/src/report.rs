@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::Options;
+
 /// What a pass does not prove; part of every report.
 const NOT_PROVED: [&str; 4] = [
     "that the content of a record is true",
@@ -11,6 +13,9 @@ const NOT_PROVED: [&str; 4] = [
     "what parts above class core say: they are sealed, and only their lengths were checked",
     "that the log has not grown after the checkpoint that was checked",
 ];
+
+/// Said when the standard was left out.
+const NOT_ASKED: &str = "that the opened records are valid against the standard: left out";
 
 /// The outcome of an audit or of one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -49,24 +54,25 @@ pub struct Report {
     /// The steps, as far as they were taken.
     pub steps: Vec<Step>,
     /// What a pass does not prove.
-    pub not_proved: [&'static str; 4],
+    pub not_proved: Vec<&'static str>,
 }
 
 impl Report {
     /// A report without steps yet.
-    pub fn new() -> Self {
+    pub fn new(options: Options) -> Self {
+        let skipped = (!options.standard).then_some(NOT_ASKED);
         Self {
             origin: None,
             size: 0,
             verdict: Verdict::Verified,
             steps: Vec::new(),
-            not_proved: NOT_PROVED,
+            not_proved: NOT_PROVED.into_iter().chain(skipped).collect(),
         }
     }
 
     /// Nothing can be decided: there is no usable trust file.
     pub fn untrusted(cause: String) -> Self {
-        let mut report = Self::new();
+        let mut report = Self::new(Options::default());
         report.add(1, "trust file", Verdict::Undecided, cause);
         report
     }
@@ -84,12 +90,6 @@ impl Report {
             Verdict::Refuted => 1,
             Verdict::Undecided => 2,
         }
-    }
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -2,7 +2,7 @@
 //! stand on ends the audit.
 //!
 //! 1. trust file (read by the caller); 2. register; 3. checkpoint; 4. tree; 5. earlier checkpoint;
-//! 6. entries; 7. parts; 8. cosignatures.
+//! 6. entries; 7. parts; 8. cosignatures; 9. standard.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,6 +17,7 @@ use sealwire_wire::register::{KeyUse, MAX_REGISTER_BYTES, Register};
 use sealwire_wire::statement::leaf_data;
 use sealwire_wire::tile::{TileId, decode_bundle};
 
+use crate::Options;
 use crate::entries::entries;
 use crate::report::{Report, Verdict};
 use crate::trust::Trust;
@@ -41,8 +42,8 @@ pub(crate) fn undecided<T>(detail: impl Into<String>) -> Checked<T> {
 }
 
 /// Takes all steps that can be taken.
-pub fn run(dir: &Path, trust: &Trust) -> Report {
-    let mut report = Report::new();
+pub fn run(dir: &Path, trust: &Trust, options: Options) -> Report {
+    let mut report = Report::new(options);
     let detail = format!("log of {}, register {}", trust.log, trust.register);
     report.add(1, "trust file", Verdict::Verified, detail);
     let Some(register) = take(&mut report, 2, "register", register(dir, trust)) else {
@@ -58,11 +59,15 @@ pub fn run(dir: &Path, trust: &Trust) -> Report {
     report.size = head.size;
     let Some(leaves) = take(&mut report, 4, "tree", tree(&log, &head)) else { return report };
     take(&mut report, 5, "earlier checkpoint", earlier(&log, &register, trust, &leaves));
-    let counts = take(&mut report, 6, "entries", entries(&log, &register, &leaves));
-    if let Some(counts) = counts {
+    let counts =
+        take(&mut report, 6, "entries", entries(&log, &register, &leaves, options.standard));
+    if let Some(counts) = &counts {
         take(&mut report, 7, "parts", counts.parts());
     }
     take(&mut report, 8, "cosignatures", cosignatures(&log, &register, trust, &signed));
+    if let Some(counts) = counts.filter(|_| options.standard) {
+        take(&mut report, 9, "standard", counts.standard());
+    }
     report
 }
 

@@ -71,7 +71,8 @@ pub fn unseal(args: &UnsealArgs, output: Output) -> Result<Exit, Failure> {
 /// Checks a log without the node.
 pub fn audit(command: &AuditCommand, output: Output) -> Result<Exit, Failure> {
     let AuditCommand::Verify(args) = command;
-    let report = sealwire_audit::verify_dir(&args.dir, &args.trust);
+    let report =
+        sealwire_audit::verify_dir(&args.dir, &args.trust, sealwire_audit::Options::default());
     output.say(&report, &report)?;
     Ok(match report.exit_code() {
         0 => Exit::Done,

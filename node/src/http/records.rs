@@ -1,5 +1,7 @@
 //! Records: publish one, read pages and single ones, and what proves them.
 
+use std::collections::BTreeMap;
+
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -211,21 +213,21 @@ pub(super) fn submission(bytes: &[u8], community: Option<String>) -> Result<Subm
         let hint = "send one JSON document in UTF-8, with no name twice in an object";
         Problem::bad_request("body-not-json", detail, hint).with_findings(vec![finding])
     })?;
-    let value = match community {
-        Some(community) => {
-            let mut object = serde_json::Map::new();
-            object.insert("community".to_owned(), Value::String(community));
-            object.insert("record".to_owned(), value);
-            Value::Object(object)
-        }
-        None => value,
-    };
-    serde_json::from_value(value).map_err(|cause| {
+    if let Some(community) = community {
+        return Ok(Submission { community, record: value, to: None, audiences: BTreeMap::new() });
+    }
+    // The record is taken out as it is; only what stands around it is read into types.
+    let mut value = value;
+    let record = value.as_object_mut().and_then(|fields| fields.get_mut("record"));
+    let record = record.map(Value::take);
+    let mut submission: Submission = serde_json::from_value(value).map_err(|cause| {
         let detail = format!("cannot read the submission: {cause}");
         let hint = "send {\"community\": …, \"record\": {…}}, optionally \"to\" and \
                     \"audiences\"; or the record alone to /v1/records?community=…";
         Problem::bad_request("submission-invalid", detail, hint)
-    })
+    })?;
+    submission.record = record.unwrap_or_default();
+    Ok(submission)
 }
 
 fn record_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, Problem> {

@@ -196,7 +196,7 @@ impl Driver {
             self.writer.commit(&facts)?;
             Counters::add(&self.counters.commits, 1);
             Counters::add(&self.counters.facts, facts.len() as u64);
-            tracing::info!(
+            tracing::debug!(
                 facts = facts.len(),
                 elapsed_us = started.elapsed().as_micros() as u64,
                 "committed"
@@ -259,7 +259,7 @@ pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
         let frontier = reader.frontier(&member.id);
         let head = reader
             .checkpoint(&member.id)
-            .and_then(|note| crate::sync::head(context, &member.id, &note).ok());
+            .and_then(|(_, note)| crate::sync::head(context, &member.id, &note).ok());
         let cosigned =
             reader.cosignatures(&member.id).into_iter().find(|c| c.by == context.own).and_then(
                 |c| {

@@ -172,7 +172,8 @@ async fn publish_once(
     let (id, record) = with_id(inner, submission.record, now.unix_ms)?;
     let valid = Standard::v1().validate(&record).map_err(Refusal::invalid)?;
     let wish = Wish { to: submission.to, audiences: classes(submission.audiences)? };
-    let present: BTreeSet<FieldClass> = valid.split().into_keys().collect();
+    let fields = valid.split();
+    let present: BTreeSet<FieldClass> = fields.keys().copied().collect();
     let plan = release::plan(
         &register,
         &context.own,
@@ -188,7 +189,7 @@ async fn publish_once(
         audiences_for(inner, &submission.community, &plan, &mut entries, &mut facts).await?;
     let relation = relation_of(valid.value());
     let community = submission.community.as_str();
-    let draft = Draft { id, community, record: &valid, relation };
+    let draft = Draft { id, community, record: &valid, fields, relation };
     let issued = context.issuer.record(&now, draft, &plan, &audiences)?;
     admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
     entries.push(issued);

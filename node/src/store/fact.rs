@@ -349,7 +349,7 @@ fn member(id: &MemberId) -> Value {
     Value::from(id.as_str())
 }
 
-fn array(what: &'static str, bytes: &[u8], names: &[&str]) -> Result<Reader, CborError> {
+fn array(what: &'static str, bytes: &[u8], names: &[&'static str]) -> Result<Reader, CborError> {
     Reader::of_array(what, cbor::decode_plain(what, bytes, MAX_FACT_BYTES)?, names)
 }
 

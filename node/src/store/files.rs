@@ -20,10 +20,13 @@ use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::message::Item;
 use sealwire_wire::statement::leaf_data;
+use sealwire_wire::tile::{
+    ENTRY_LEN, TILE_WIDTH, TileId, encode_bundle, index_path, partial_tiles, tiles_for_growth,
+};
 
 use super::fact::sealed_value;
 use super::index::Touched;
-use super::rows::{Columns, at_key, log_key, row};
+use super::rows::{Columns, log_key, row};
 use super::{Reader, StoreFault};
 
 /// Opens what a member may open of an entry, for the statement files. Classes other than `open`,
@@ -33,7 +36,9 @@ pub type Discloser = Box<dyn Fn(&Reader, &MemberId, &Item) -> BTreeMap<String, V
 /// The classes whose plaintext may rest in a statement file.
 const DISCLOSED: [&str; 3] = ["open", "core", "core.coarse"];
 /// Entries in a statement file, and hashes in a full tile.
-const WIDTH: u64 = 256;
+const WIDTH: u64 = TILE_WIDTH as u64;
+/// Length of an entry in a bundle, with its own length before it.
+const BUNDLED_LEN: u64 = 2 + ENTRY_LEN as u64;
 /// How far the files of one log are.
 #[derive(Default)]
 struct Progress {
@@ -140,55 +145,36 @@ impl Worker {
 
     /// Writes the tiles that the tree of `size` has and the tree of `from` had not.
     fn tiles(&self, log: &MemberId, dir: &Path, from: u64, size: u64) -> Result<(), StoreFault> {
-        for level in 0..MAX_TILE_LEVEL {
-            let (old, new) = (from >> (8 * level), size >> (8 * level));
-            if new == 0 {
-                break;
+        for tile in tiles_for_growth(from, size) {
+            let path = dir.join(tile.path());
+            if !has_length(&path, tile.byte_len() as u64) {
+                replace(&path, &self.hash_tile(log, tile)?)?;
             }
-            if new == old {
-                continue;
-            }
-            for tile in old / WIDTH..new.div_ceil(WIDTH) {
-                let width = (new - tile * WIDTH).min(WIDTH);
-                let path = dir.join(tile_path(&level.to_string(), tile, width));
-                if !has_length(&path, width * 32) {
-                    replace(&path, &self.hash_tile(log, level, tile, width)?)?;
-                }
-                let path = dir.join(tile_path("entries", tile, width));
-                if level == 0 && !has_length(&path, width * 35) {
-                    replace(&path, &self.entry_bundle(log, tile, width)?)?;
-                }
+            let Some(path) = tile.entries_path().map(|path| dir.join(path)) else { continue };
+            if !has_length(&path, u64::from(tile.width()) * BUNDLED_LEN) {
+                replace(&path, &self.entry_bundle(log, tile)?)?;
             }
         }
         Ok(())
     }
 
-    fn hash_tile(
-        &self,
-        log: &MemberId,
-        level: u8,
-        tile: u64,
-        width: u64,
-    ) -> Result<Vec<u8>, StoreFault> {
-        let mut bytes = Vec::with_capacity(8192);
-        for index in tile * WIDTH..tile * WIDTH + width {
-            bytes.extend_from_slice(&self.reader.node(log, 8 * level, index)?.0);
+    fn hash_tile(&self, log: &MemberId, tile: TileId) -> Result<Vec<u8>, StoreFault> {
+        let mut bytes = Vec::with_capacity(tile.byte_len());
+        let first = tile.index() * WIDTH;
+        for index in first..first + u64::from(tile.width()) {
+            bytes.extend_from_slice(&self.reader.node(log, 8 * tile.level(), index)?.0);
         }
         Ok(bytes)
     }
 
-    fn entry_bundle(&self, log: &MemberId, tile: u64, width: u64) -> Result<Vec<u8>, StoreFault> {
-        let limit = usize::try_from(width).unwrap_or(usize::MAX);
-        let leaves = self.reader.leaves(log, tile * WIDTH, limit);
+    fn entry_bundle(&self, log: &MemberId, tile: TileId) -> Result<Vec<u8>, StoreFault> {
+        let limit = usize::from(tile.width());
+        let leaves = self.reader.leaves(log, tile.index() * WIDTH, limit);
         if leaves.len() != limit {
             return Err(self.reader.note(StoreFault::Row));
         }
-        let mut bytes = Vec::with_capacity(35 * leaves.len());
-        for leaf in leaves {
-            bytes.extend_from_slice(&33u16.to_be_bytes());
-            bytes.extend_from_slice(&leaf_data(&leaf));
-        }
-        Ok(bytes)
+        let entries: Vec<_> = leaves.iter().map(leaf_data).collect();
+        Ok(encode_bundle(&entries))
     }
 
     /// Writes statement files that ought to be there and are missing or empty.
@@ -219,7 +205,17 @@ impl Worker {
             let (key, mark) = mark.map_err(|e| self.reader.note(e.into()))?;
             let file = key.last_chunk::<8>().map(|b| u64::from_be_bytes(*b));
             let file = file.ok_or(StoreFault::Row)?;
-            let lowest = Columns(&mark).u64()?;
+            let swap = |from: &[u8], to: Option<&[u8]>| {
+                let swapped = db.compare_and_swap(&key, Some(from), to);
+                swapped.map(|s| s.is_ok()).map_err(|e| self.reader.note(e.into()))
+            };
+            // Taken over before the file is written: what a commit marks from here on is behind
+            // once more, and nothing else is.
+            let (lowest, taken) = (Columns(&mark).u64()?, taken_mark(&mark));
+            if !swap(&mark, Some(&taken))? {
+                // Marked again just now; the commit that did so has asked for another pass.
+                continue;
+            }
             let end = (file + 1).saturating_mul(WIDTH);
             let path = dir.join(statement_path(file));
             let last = match tail {
@@ -229,12 +225,9 @@ impl Worker {
                 _ => self.write_statements(log, &path, file, size)?,
             };
             *tail = last.map(|last| (file, last));
-            // Entries beyond the checkpoint stay marked until it has reached them; a mark that
-            // a commit has changed meanwhile stays too.
+            // Entries beyond the checkpoint stay marked until it has reached them.
             if size >= end || self.reader.held(log, size, end, 1)?.is_empty() {
-                let key = at_key(row::STALE, log, file);
-                let swapped = db.compare_and_swap(key, Some(&mark), None::<&[u8]>);
-                let _kept = swapped.map_err(|e| self.reader.note(e.into()))?;
+                swap(&taken, None)?;
             }
         }
         Ok(())
@@ -296,44 +289,23 @@ impl Worker {
     }
 }
 
-/// Levels that a tree of 2^63 leaves can have.
-const MAX_TILE_LEVEL: u8 = 8;
-
-/// Path of a tile, without the log's directory.
-fn tile_path(level: &str, tile: u64, width: u64) -> String {
-    let partial = if width == WIDTH { String::new() } else { format!(".p/{width}") };
-    format!("tile/{level}/{}{partial}", digits(tile))
+/// The mark of a statement file that is being written: nothing in it is known to be behind.
+fn taken_mark(mark: &[u8]) -> Vec<u8> {
+    let rest = mark.get(8..).unwrap_or_default();
+    [&u64::MAX.to_be_bytes(), rest].concat()
 }
 
 /// Path of a statement file, without the log's directory.
 fn statement_path(file: u64) -> String {
-    format!("statement/{}", digits(file))
+    format!("statement/{}", index_path(file))
 }
 
-/// A number in groups of three digits, all but the last with an `x` before them.
-fn digits(number: u64) -> String {
-    let mut path = format!("{:03}", number % 1000);
-    let mut rest = number / 1000;
-    while rest > 0 {
-        path = format!("x{:03}/{path}", rest % 1000);
-        rest /= 1000;
-    }
-    path
-}
-
-/// Partial tiles of the tree of `size` leaves.
+/// Paths of the partial tiles of the tree of `size` leaves, and of the bundles beside them.
 fn partials(size: u64) -> BTreeSet<String> {
-    let mut paths = BTreeSet::new();
-    for level in 0..MAX_TILE_LEVEL {
-        let hashes = size >> (8 * level);
-        if !hashes.is_multiple_of(WIDTH) {
-            paths.insert(tile_path(&level.to_string(), hashes / WIDTH, hashes % WIDTH));
-            if level == 0 {
-                paths.insert(tile_path("entries", hashes / WIDTH, hashes % WIDTH));
-            }
-        }
-    }
-    paths
+    partial_tiles(size)
+        .flat_map(|tile| [Some(tile.path()), tile.entries_path()])
+        .flatten()
+        .collect()
 }
 
 /// Removes the partial tiles of one size that none of the sizes in `keep` has.

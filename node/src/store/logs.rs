@@ -14,7 +14,7 @@ use super::index::Touched;
 use super::{Reader, StoreFault};
 
 /// Shortest time between two passes while commits keep coming.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(200);
 /// Time before a pass that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 

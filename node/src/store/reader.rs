@@ -151,10 +151,10 @@ impl Reader {
         merkle::root_at(&self.tree(log), size)
     }
 
-    /// The latest signed note of a log, without cosignatures.
-    pub fn checkpoint(&self, log: &MemberId) -> Option<String> {
+    /// The latest signed note of a log, without cosignatures, and the size that it signs.
+    pub fn checkpoint(&self, log: &MemberId) -> Option<(u64, String)> {
         let found = self.head(log);
-        self.or_default(found).map(|(_, note)| note)
+        self.or_default(found)
     }
 
     /// The signed note of a log at exactly this size, if one was stored.

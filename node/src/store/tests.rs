@@ -105,7 +105,7 @@ fn everything_is_visible_after_its_commit() {
     assert!(r.control_entries("key").is_empty());
     assert_eq!(r.logs(), [own.clone(), sg.clone()]);
     assert_eq!(r.missing(&sg, 10), [3]);
-    assert_eq!(r.checkpoint(&own), Some(note(&own, 300)));
+    assert_eq!(r.checkpoint(&own), Some((300, note(&own, 300))));
     assert_eq!(r.checkpoint_at(&own, 299), Some(note(&own, 299)));
     let sizes: Vec<_> = r.cosignatures(&own).iter().map(|c| (c.by.clone(), c.size)).collect();
     assert_eq!(sizes, [(au.clone(), 300), (sg.clone(), 300)]);

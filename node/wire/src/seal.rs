@@ -24,7 +24,9 @@ use crate::cbor::{self, CborError, Reader, Value};
 use crate::id::Digest;
 
 pub use audience::{AudienceContext, AudienceId, AudienceSecret, unwrap, wrap};
-pub use part::{PartContext, open_part, padded_len, seal_part, sealed_padded_len};
+pub use part::{
+    PartContext, open_part, open_part_unchecked, padded_len, seal_part, sealed_padded_len,
+};
 
 /// COSE algorithm A256GCM (RFC 9053 §4.1).
 const ALG_A256GCM: i64 = 3;

@@ -4,8 +4,9 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::cbor::{self, Reader, Value};
+use crate::cbor::{self, Value};
 use crate::id::{Digest, MemberId, RecordId};
+use crate::part::{Part, commitment_of_bytes};
 
 use super::{
     ALG_A256GCM, AudienceSecret, IV_LEN, MAX_SEALED_BYTES, SealError, aes_open, aes_seal,
@@ -13,7 +14,10 @@ use super::{
 };
 
 /// COSE tag of COSE_Encrypt0 (RFC 9052 §2).
-const TAG_ENCRYPT0: u64 = 16;
+const TAG_ENCRYPT0: u8 = 16;
+/// Longest unprotected header: an IV and no more.
+const MAX_HEADER_BYTES: usize = 64;
+const PART: &str = "part";
 /// Length of an AES-GCM tag, in bytes.
 const TAG_LEN: usize = 16;
 
@@ -46,7 +50,7 @@ pub fn seal_part(
         labels([(5, cbor::bytes(iv))]),
         cbor::bytes(ciphertext),
     ]);
-    cbor::encode(&Value::Tag(TAG_ENCRYPT0, Box::new(message)))
+    cbor::encode(&Value::Tag(TAG_ENCRYPT0.into(), Box::new(message)))
 }
 
 /// Opens one sealed part and checks what comes out against the signed commitment.
@@ -54,22 +58,32 @@ pub fn open_part(
     secret: &AudienceSecret,
     context: PartContext<'_>,
     bytes: &[u8],
-) -> Result<crate::part::Part, SealError> {
-    const WHAT: &str = "part";
+) -> Result<Part, SealError> {
+    let plaintext = open_part_unchecked(secret, context, bytes)?;
+    if commitment_of_bytes(context.record, context.class, &plaintext)? == *context.commitment {
+        Ok(Part::from_bytes(&plaintext)?)
+    } else {
+        Err(SealError::Commitment { what: PART })
+    }
+}
+
+/// Opens one sealed part. What comes out was sealed by a holder of the secret; whether it is a
+/// part, and the one that the statement commits to, is not checked.
+pub fn open_part_unchecked(
+    secret: &AudienceSecret,
+    context: PartContext<'_>,
+    bytes: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let SealedPart { protected, iv, ciphertext } = SealedPart::parse(bytes)?;
     if protected != protected_alg(ALG_A256GCM) {
-        return Err(SealError::Algorithm { what: WHAT });
+        return Err(SealError::Algorithm { what: PART });
     }
-    let aad = enc_structure("Encrypt0", &protected, &part_aad(context));
-    let padded = aes_open(part_key(secret, context).as_slice(), &iv, &aad, &ciphertext)
-        .ok_or(SealError::Unauthentic { what: WHAT })?;
-    let plaintext = unpad(&padded).ok_or(SealError::Unauthentic { what: WHAT })?;
-    let part = crate::part::Part::from_bytes(plaintext)?;
-    if part.commitment(context.record, context.class) == *context.commitment {
-        Ok(part)
-    } else {
-        Err(SealError::Commitment { what: WHAT })
-    }
+    let aad = enc_structure("Encrypt0", protected, &part_aad(context));
+    let mut padded = aes_open(part_key(secret, context).as_slice(), &iv, &aad, ciphertext)
+        .ok_or(SealError::Unauthentic { what: PART })?;
+    let length = unpad(&padded).ok_or(SealError::Unauthentic { what: PART })?.len();
+    padded.truncate(length);
+    Ok(padded)
 }
 
 /// The padded length of the plaintext inside a sealed part, in bytes: what a manifest states and
@@ -108,21 +122,26 @@ pub(super) fn unpad(padded: &[u8]) -> Option<&[u8]> {
 }
 
 /// What a COSE_Encrypt0 holds.
-struct SealedPart {
-    protected: Vec<u8>,
+struct SealedPart<'a> {
+    protected: &'a [u8],
     iv: [u8; IV_LEN],
-    ciphertext: Vec<u8>,
+    ciphertext: &'a [u8],
 }
 
-impl SealedPart {
-    fn parse(bytes: &[u8]) -> Result<Self, SealError> {
+impl<'a> SealedPart<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, SealError> {
         const WHAT: &str = "sealed part";
-        let message = cbor::decode_tagged(WHAT, TAG_ENCRYPT0, bytes, MAX_SEALED_BYTES)?;
-        let mut fields =
-            Reader::of_array(WHAT, message, &["protected", "unprotected", "ciphertext"])?;
-        let protected = fields.take_bytes("protected")?;
-        let iv = take_iv(WHAT, fields.take("unprotected")?)?;
-        Ok(Self { protected, iv, ciphertext: fields.take_bytes("ciphertext")? })
+        let tagged = bytes.strip_prefix(&[0xc0 | TAG_ENCRYPT0]);
+        let message = tagged.ok_or_else(|| cbor::shape(WHAT, "tag", "COSE_Encrypt0 (16)"))?;
+        let items = cbor::array_items(WHAT, message, MAX_SEALED_BYTES)?;
+        let [protected, unprotected, ciphertext] = items.as_slice() else {
+            return Err(cbor::shape(WHAT, "the whole", "an array of the right length").into());
+        };
+        Ok(Self {
+            protected: cbor::byte_string(WHAT, protected)?,
+            iv: take_iv(WHAT, cbor::decode_plain(WHAT, unprotected, MAX_HEADER_BYTES)?)?,
+            ciphertext: cbor::byte_string(WHAT, ciphertext)?,
+        })
     }
 }
 

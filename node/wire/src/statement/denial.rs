@@ -5,7 +5,7 @@ use ed25519_dalek::SigningKey;
 use crate::cbor::{self, CborError, Reader, Value};
 use crate::id::{Digest, MemberId};
 
-use super::sign1::Sign1;
+use super::sign1::{Sign1, SignVerifier};
 use super::{Claims, PROFILE, StatementError, TYP_DENIAL};
 
 /// An originator's signed answer that some indexes of its log are not addressed to the asker.
@@ -50,7 +50,7 @@ impl Denial {
         let (sign1, payload) = Sign1::parse(DENIAL, TYP_DENIAL, bytes, MAX_DENIAL_BYTES)?;
         let public =
             key_of(&sign1.claims.issuer, &sign1.key_id).ok_or(StatementError::BadSignature)?;
-        sign1.verify(&public)?;
+        sign1.verify(&SignVerifier::new(&public)?)?;
         let value = cbor::decode_plain(DENIAL, &payload, MAX_DENIAL_BYTES)?;
         let mut fields = Reader::of_map(DENIAL, value)?;
         let profile = fields.take_u64("profile")?;

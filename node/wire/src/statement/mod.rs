@@ -28,6 +28,7 @@ pub use manifest::{
     RegisterManifest, Relation, RelationVerb,
 };
 use sign1::Sign1;
+pub use sign1::SignVerifier;
 
 /// The profile of formats that this version reads and writes; it pins every code point.
 pub const PROFILE: u64 = 1;
@@ -102,7 +103,12 @@ impl Statement {
     /// Checks the signature, strictly, over the bytes received, under the key that the caller
     /// looked up for [`Self::key_id`].
     pub fn verify(self, public: &[u8; 32]) -> Result<AuthenticStatement, StatementError> {
-        self.sign1.verify(public)?;
+        self.verify_by(&SignVerifier::new(public)?)
+    }
+
+    /// As [`Self::verify`], under a key that serves for many statements.
+    pub fn verify_by(self, key: &SignVerifier) -> Result<AuthenticStatement, StatementError> {
+        self.sign1.verify(key)?;
         Ok(AuthenticStatement(self))
     }
 

@@ -88,25 +88,38 @@ impl Sign1 {
         Ok((Self { bytes, key_id, claims, signature, sig_structure, content_digest }, payload))
     }
 
-    pub fn verify(&self, public: &[u8; 32]) -> Result<(), StatementError> {
-        let found = ed25519_thumbprint(public);
-        if found != self.key_id {
-            return Err(StatementError::OtherKey { named: self.key_id, found });
+    pub fn verify(&self, by: &SignVerifier) -> Result<(), StatementError> {
+        if by.thumbprint != self.key_id {
+            return Err(StatementError::OtherKey { named: self.key_id, found: by.thumbprint });
         }
-        VerifyingKey::from_bytes(public)
-            .and_then(|key| {
-                key.verify_strict(&self.sig_structure, &Signature::from_bytes(&self.signature))
-            })
+        by.key
+            .verify_strict(&self.sig_structure, &Signature::from_bytes(&self.signature))
             .map_err(|_| StatementError::BadSignature)
+    }
+}
+
+/// A public sign key, ready to verify many statements.
+#[derive(Debug, Clone)]
+pub struct SignVerifier {
+    thumbprint: Digest,
+    key: VerifyingKey,
+}
+
+impl SignVerifier {
+    /// Takes an Ed25519 public key (RFC 8032).
+    pub fn new(public: &[u8; 32]) -> Result<Self, StatementError> {
+        let key = VerifyingKey::from_bytes(public).map_err(|_| StatementError::BadSignature)?;
+        Ok(Self { thumbprint: ed25519_thumbprint(public), key })
     }
 }
 
 /// `Sig_structure` of RFC 9052 §4.4 for a COSE_Sign1 without external data.
 fn sig_structure(protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    cbor::encode(&Value::Array(vec![
-        Value::from("Signature1"),
-        cbor::bytes(protected),
-        cbor::bytes(Vec::new()),
-        cbor::bytes(payload),
-    ]))
+    let mut bytes = Vec::with_capacity(32 + protected.len() + payload.len());
+    cbor::write_array_head(4, &mut bytes);
+    cbor::write_text("Signature1", &mut bytes);
+    cbor::write_bytes(protected, &mut bytes);
+    cbor::write_bytes(&[], &mut bytes);
+    cbor::write_bytes(payload, &mut bytes);
+    bytes
 }
