@@ -13,6 +13,7 @@ mod world;
 mod stories {
     mod crash;
     mod custody;
+    mod kept;
     mod refusals;
 }
 

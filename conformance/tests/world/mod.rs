@@ -140,7 +140,8 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % u32::from(PORTS)).expect("a small number");
     for _ in 0..PORTS {
@@ -217,7 +218,8 @@ impl World {
         }
         let publics: Vec<&str> = publics.iter().map(String::as_str).collect();
         let new = ["register", "new", "--federation", "test.sealwire.example", "--threshold", "2"];
-        done(&[&new[..], &["--out", text(&draft), "--governor"], &publics].concat());
+        let lasting = ["--expires-days", "3650", "--out", text(&draft), "--governor"];
+        done(&[&new[..], &lasting, &publics].concat());
         let introductions: Vec<&str> = introductions.iter().map(|path| text(path)).collect();
         done(
             &[&["register", "add", "member", "--draft", text(&draft)], &introductions[..]].concat(),

@@ -93,7 +93,7 @@ impl Drop for Node {
 }
 
 impl Node {
-    pub(super) fn new(member: &str, dir: PathBuf, url: String) -> Self {
+    pub fn new(member: &str, dir: PathBuf, url: String) -> Self {
         let token = fs::read_to_string(dir.join("operator.token")).expect("a token");
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
