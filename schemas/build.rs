@@ -1,5 +1,6 @@
 //! Refuses to build when a schema breaks the house rules: every field has a class and titles in
-//! English and French, and only keywords that projection understands are used.
+//! English and French, and only keywords that projection understands are used. Every file in
+//! `json` but `common` is a kind.
 
 #[allow(dead_code)]
 #[path = "src/class.rs"]
@@ -8,7 +9,9 @@ mod class;
 #[path = "src/tree.rs"]
 mod tree;
 
-use std::fs;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=json");
@@ -20,9 +23,23 @@ fn main() {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("cannot read {path}: {e}"))
     };
     let common = read("common");
-    for kind in ["lab-alert", "seizure-notice"] {
+    let mut kinds: Vec<String> = fs::read_dir("json")
+        .expect("cannot list the schemas")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|file| file.strip_suffix(".v1.json").map(str::to_owned))
+        .filter(|name| name != "common")
+        .collect();
+    kinds.sort();
+    let here = env::var("CARGO_MANIFEST_DIR").expect("cargo names the directory of the crate");
+    let mut list = "[\n".to_owned();
+    for kind in &kinds {
         if let Err(fault) = tree::parse(&read(kind), &common) {
             panic!("cannot accept schema {kind}: {fault}");
         }
+        let path = Path::new(&here).join(format!("json/{kind}.v1.json"));
+        writeln!(list, "    ({kind:?}, include_str!({path:?})),").expect("a string takes all");
     }
+    list.push_str("]\n");
+    let out = env::var("OUT_DIR").expect("cargo names a directory for what is built");
+    fs::write(Path::new(&out).join("kinds.rs"), list).expect("cannot write the list of kinds");
 }

@@ -94,14 +94,18 @@ fn the_published_schemas_say_of_the_examples_what_the_crate_says() {
         schema["$defs"] = common["$defs"].clone();
         let published = jsonschema::validator_for(&schema).unwrap();
         assert!(published.is_valid(&record), "{name}");
-        for (pointer, value) in [
+        let everywhere = [
             ("/handling/tlp", json!("WHITE")),
             ("/handling", Value::Null),
+            ("/issueDate", json!(20200101)),
+        ];
+        let of_cases = [
             ("/goodsItem/0/quantity", json!([])),
             ("/goodsItem/0/found/unknown", json!(1)),
             ("/consignment/itinerary/0/locationId", json!("sz")),
-            ("/issueDate", json!(20200101)),
-        ] {
+        ];
+        let of_cases = of_cases.into_iter().filter(|_| name.starts_with("case-"));
+        for (pointer, value) in everywhere.into_iter().chain(of_cases) {
             let mut broken = record.clone();
             set(&mut broken, pointer, &value);
             assert!(!published.is_valid(&broken), "{name} {pointer}");
