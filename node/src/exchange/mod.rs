@@ -12,6 +12,8 @@
 
 mod mirroring;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
