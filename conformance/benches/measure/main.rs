@@ -40,7 +40,7 @@ const FILL: Duration = Duration::from_secs(300);
 /// Longest time for a second node to hold what the first has logged.
 const CATCH_UP: Duration = Duration::from_secs(120);
 /// How long a node is left alone before its memory counts as idle.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(30);
 
 /// The allocator of the node, so that the limits have it too.
 #[global_allocator]
