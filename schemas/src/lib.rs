@@ -10,6 +10,7 @@ mod assemble;
 mod breach;
 pub mod check;
 mod class;
+pub mod codes;
 mod finding;
 mod form;
 mod kind;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::assemble::{Disclosure, Parts, assemble};
 use crate::class::Classes;
+use crate::codes;
 use crate::finding::{Finding, Severity};
 use crate::form;
 use crate::kind::{Kind, walk};
@@ -14,14 +15,6 @@ use crate::kind::{Kind, walk};
 const COMMON: &str = include_str!("../json/common.v1.json");
 /// Every record kind, by name, with its schema.
 const KINDS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/kinds.rs"));
-/// Code lists and the editions that version 1 checks against.
-const CODE_LISTS: [(&str, &str); 5] = [
-    ("HS", "2022"),
-    ("ISO-3166-1", "2020"),
-    ("ISO-4217", "2015"),
-    ("TLP", "2.0"),
-    ("UNECE-REC-20", "17"),
-];
 /// Most findings that one check reports.
 const MAX_FINDINGS: usize = 100;
 
@@ -63,8 +56,11 @@ impl Standard {
     pub fn v1() -> &'static Self {
         static STANDARD: OnceLock<Standard> = OnceLock::new();
         STANDARD.get_or_init(|| {
-            let code_lists: BTreeMap<String, String> =
-                CODE_LISTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let lists = codes::LISTS.iter().map(|list| (list.name, list.edition));
+            let code_lists: BTreeMap<String, String> = lists
+                .chain([("TLP", "2.0")])
+                .map(|(name, edition)| (name.to_owned(), edition.to_owned()))
+                .collect();
             let kinds = KINDS
                 .iter()
                 .map(|(name, text)| (*name, Kind::load(name, text, COMMON, &code_lists)));

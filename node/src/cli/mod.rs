@@ -14,6 +14,7 @@
 
 mod backup;
 pub mod client;
+mod codes;
 mod init;
 mod inspect;
 pub mod output;
@@ -66,6 +67,9 @@ pub enum Command {
     Publish(publish::PublishArgs),
     /// Check a record against the standard, without a node.
     Validate(publish::ValidateArgs),
+    /// Print and compare the code lists of the standard.
+    #[command(subcommand)]
+    Codes(codes::CodesCommand),
     /// Print records as they arrived; with --follow also those to come.
     Tail(read::TailArgs),
     /// Print one record, or what proves it.
@@ -121,6 +125,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Run(args) => run::run(&args),
         Command::Publish(args) => publish::publish(&args, output),
         Command::Validate(args) => publish::validate(&args, output),
+        Command::Codes(command) => codes::run(&command, output),
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),
         Command::Status(connection) => read::status(&connection, output),

@@ -1,0 +1,145 @@
+//! The code lists of the standard: which, what is in them, and what another edition changes.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use sealwire_schemas::codes::{self, CodeList, Label};
+use serde_json::{Value, json};
+
+use super::output::{Exit, Failure, Output};
+
+/// How much of a file of codes is read, in bytes.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What to do with code lists.
+#[derive(Debug, Subcommand)]
+pub enum CodesCommand {
+    /// Print the lists, their editions and where they come from.
+    List,
+    /// Print the codes of one list; of our own lists also what the codes mean.
+    Show(ShowArgs),
+    /// Compare a list with a file of codes, such as the next edition. Exit code 1 if they differ.
+    Diff(DiffArgs),
+}
+
+/// Arguments of `codes show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Name of the list.
+    list: String,
+}
+
+/// Arguments of `codes diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Name of the list.
+    list: String,
+    /// A file with a code at the start of each line; what follows a comma, semicolon, tab or space
+    /// is left out.
+    file: PathBuf,
+}
+
+/// Does it.
+pub fn run(command: &CodesCommand, output: Output) -> Result<Exit, Failure> {
+    match command {
+        CodesCommand::List => list(output),
+        CodesCommand::Show(args) => show(&args.list, output),
+        CodesCommand::Diff(args) => diff(args, output),
+    }
+}
+
+fn list(output: Output) -> Result<Exit, Failure> {
+    let others = codes::LISTS.iter().map(|list| {
+        json!({"list": list.name, "edition": list.edition, "codes": list.codes().count(),
+               "source": list.source})
+    });
+    let mut lists: Vec<Value> = others.collect();
+    for name in own_lists() {
+        let count = codes::labels().filter(|label| label.list == name).count();
+        lists.push(json!({"list": name, "edition": "1", "codes": count, "source": "Sealwire"}));
+    }
+    let cell = |row: &Value, key: &str| match &row[key] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let rows = lists.iter().map(|row| {
+        let (name, edition) = (cell(row, "list"), cell(row, "edition"));
+        format!("{name:<22} {edition:<6} {:>6}  {}", cell(row, "codes"), cell(row, "source"))
+    });
+    let text = rows.collect::<Vec<_>>().join("\n");
+    output.say(&lists, text)?;
+    Ok(Exit::Done)
+}
+
+fn show(name: &str, output: Output) -> Result<Exit, Failure> {
+    let labels: Vec<Label> = codes::labels().filter(|label| label.list == name).collect();
+    if !labels.is_empty() {
+        let data: Vec<Value> = labels
+            .iter()
+            .map(|l| json!({"code": l.code, "en": l.en, "fr": l.fr, "id": l.id}))
+            .collect();
+        let rows = labels.iter().map(|l| format!("{:<24} {} / {} / {}", l.code, l.en, l.fr, l.id));
+        output.say(&data, rows.collect::<Vec<_>>().join("\n"))?;
+        return Ok(Exit::Done);
+    }
+    let codes: Vec<&str> = named(name)?.codes().collect();
+    output.say(&codes, codes.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+fn diff(args: &DiffArgs, output: Output) -> Result<Exit, Failure> {
+    let list = named(&args.list)?;
+    let unread = |cause: std::io::Error| {
+        Failure::usage(format!("cannot read {}: {cause}", args.file.display()))
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(&args.file).map_err(unread)?;
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unread)?;
+    let changes = list.changes(&codes_of(&text));
+    let data = json!({"list": list.name, "edition": list.edition, "added": changes.added,
+                      "removed": changes.removed});
+    let mut lines: Vec<String> = changes.added.iter().map(|code| format!("+ {code}")).collect();
+    lines.extend(changes.removed.iter().map(|code| format!("- {code}")));
+    let same = lines.is_empty();
+    lines.push(format!(
+        "{} codes added, {} removed since edition {}",
+        changes.added.len(),
+        changes.removed.len(),
+        list.edition
+    ));
+    output.say(&data, lines.join("\n"))?;
+    Ok(if same { Exit::Done } else { Exit::Refused })
+}
+
+/// The first cell of each line that is not empty.
+fn codes_of(text: &str) -> BTreeSet<String> {
+    let cells = text.lines().filter_map(|line| line.split([',', ';', '\t', ' ']).next());
+    let codes = cells.map(|cell| cell.trim().trim_matches('"')).filter(|code| !code.is_empty());
+    codes.map(str::to_owned).collect()
+}
+
+fn own_lists() -> BTreeSet<&'static str> {
+    codes::labels().map(|label| label.list).collect()
+}
+
+fn named(name: &str) -> Result<&'static CodeList, Failure> {
+    codes::list(name).ok_or_else(|| {
+        let others = codes::LISTS.iter().map(|list| list.name).chain(own_lists());
+        let known = others.collect::<Vec<_>>().join(", ");
+        Failure::usage(format!("cannot find code list {name:?} (hint: the lists are {known})"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_from_the_first_cell_of_each_line() {
+        let text = "KGM,kilogram\n\"H87\";piece\nTNE\ttonne\r\n\nKGM\nMTR metre\n";
+        let codes: Vec<String> = codes_of(text).into_iter().collect();
+        assert_eq!(codes, ["H87", "KGM", "MTR", "TNE"]);
+    }
+}
