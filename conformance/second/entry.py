@@ -234,6 +234,10 @@ def members(value: Any) -> None:
     need(bool(found) and all(a < b for a, b in zip(found, found[1:])), "members not in order")
 
 
+def kind(value: Any) -> None:
+    need(bool(re.fullmatch(r"[a-z][a-z0-9-]{0,63}", text(value))), "no kind")
+
+
 def heads(value: Any) -> None:
     for member, head in text_keys(value).items():
         size, root = items(head, 2)
@@ -242,6 +246,22 @@ def heads(value: Any) -> None:
 
 def code_lists(value: Any) -> None:
     need(all(type(edition) is str for edition in text_keys(value).values()), "no edition")
+
+
+def plain(value: Any) -> None:
+    match value:
+        case str() | int():
+            pass
+        case list():
+            for item in value:
+                plain(item)
+        case _:
+            for item in text_keys(value).values():
+                plain(item)
+
+
+def handling(value: Any) -> None:
+    plain(text_keys(value))
 
 
 def parts(value: Any) -> None:
@@ -260,11 +280,11 @@ def relation(value: Any) -> None:
 # A field has the same form in every body that has it.
 FORMS = (
     dict.fromkeys(("profile", "register", "until", "epoch", "from", "version"), uint)
-    | dict.fromkeys(("federation", "kind", "community", "schema"), text)
+    | dict.fromkeys(("federation", "community", "schema"), text)
     | dict.fromkeys(("nonce", "schemaDigest", "commitment", "digest"), partial(octets, length=32))
     | {"audience": partial(octets, length=16), "public": partial(octets, length=1216)}
     | {"heads": heads, "to": members, "parts": parts, "relation": relation}
-    | {"codeLists": code_lists, "handling": text_keys}
+    | {"codeLists": code_lists, "handling": handling, "kind": kind}
 )
 HEAD = {"profile", "federation", "register", "nonce", "heads", "kind"}
 RECORD = {"community", "schema", "schemaDigest", "codeLists", "handling", "parts"}
@@ -389,32 +409,35 @@ def aes_open(key: bytes, message: list, context: str, external: list) -> bytes:
         raise Refused("another key, or altered bytes") from None
 
 
-def recipient_of(recipients: list, key_id: bytes) -> tuple[bytes, bytes, bytes]:
-    """Protected header, encapsulated key and sealed content key of the one for this key."""
+def read_recipient(recipient: Any) -> tuple[bytes, bytes, bytes, bytes]:
+    """Key id, protected header, encapsulated key and sealed content key, whoever it is for."""
+    protected, unprotected, sealed = items(recipient, 3)
+    header = fields(decode(typed(protected, bytes), 64), {1, 4})
+    need(type(header[1]) is int and header[1] == HPKE_9_KE, "another algorithm")
+    encapsulated = octets(fields(unprotected, {-4})[-4], 1120)
+    return octets(header[4], 32), protected, encapsulated, octets(sealed, 48)
+
+
+def content_key_of(message: list, case: dict) -> bytes:
+    """The content key, from the recipient for this member under this key."""
+    private, _, key_id = seal_key(bytes.fromhex(case["seed"]))
+    recipients = [read_recipient(recipient) for recipient in typed(message[3], list)]
     need(1 <= len(recipients) <= 1024, "no recipients, or too many")
-    ours = None
-    for recipient in recipients:
-        protected, unprotected, sealed = items(recipient, 3)
-        header = fields(decode(typed(protected, bytes), 64), {1, 4})
-        need(type(header[1]) is int and header[1] == HPKE_9_KE, "another algorithm")
-        encapsulated = octets(fields(unprotected, {-4})[-4], 1120)
-        if octets(header[4], 32) == key_id:
-            ours = protected, encapsulated, typed(sealed, bytes)
-    need(ours is not None, "not for this key")
-    return ours
+    extra = encode([case["originator"], case["member"], bytes.fromhex(case["audience"])])
+    for kid, protected, encapsulated, sealed in recipients:
+        if kid == key_id:
+            info = encode(["HPKE Recipient", A256GCM, protected, extra])
+            try:
+                return SUITE.decrypt(encapsulated + sealed, private, info)
+            except (InvalidTag, ValueError):
+                pass
+    raise Refused("not for this member and key, or altered bytes")
 
 
 def open_wrap(case: dict) -> dict:
     originator, audience = case["originator"], bytes.fromhex(case["audience"])
-    private, _, key_id = seal_key(bytes.fromhex(case["seed"]))
     message = items(decode(bytes.fromhex(case["wrap"]), MAX_WRAP, 96), 4)
-    protected, encapsulated, sealed_key = recipient_of(typed(message[3], list), key_id)
-    extra = encode([originator, case["member"], audience])
-    info = encode(["HPKE Recipient", A256GCM, protected, extra])
-    try:
-        content_key = SUITE.decrypt(encapsulated + sealed_key, private, info)
-    except (InvalidTag, ValueError):
-        raise Refused("another key, or altered bytes") from None
+    content_key = content_key_of(message, case)
     secret = octets(aes_open(content_key, message, "Encrypt", [originator, audience]), 32)
     committed = sha256(encode(["sealwire audience", audience, secret])).hex()
     need(committed == case["commitment"], "another secret than committed to")

@@ -11,6 +11,19 @@ use sha2::{Digest as _, Sha256};
 /// Longest member id accepted, in bytes.
 pub const MAX_MEMBER_ID_LEN: usize = 24;
 
+/// Longest name of a kind, community or role, in bytes.
+const MAX_WORD_LEN: usize = 64;
+/// What [`is_word`] accepts.
+pub(crate) const WORD: &str = "1 to 64 lower-case letters, digits or '-', beginning with a letter";
+
+/// Whether the text has the form of the name of a kind, community or role.
+pub(crate) fn is_word(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    text.len() <= MAX_WORD_LEN
+        && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && text.bytes().all(inner)
+}
+
 /// Why an identifier was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {

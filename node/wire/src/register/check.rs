@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::VerifyingKey;
 
+use crate::id::{WORD, is_word};
+
 use super::draft::SignatureState;
 use super::error::RegisterError;
 use super::field::{
-    DOMAIN, TEXT, TOKEN, WORD, at_most, check_peer_id, distinct, field, is_domain, is_text,
-    is_token, is_word, key_use, presentation, public_key, require, signature,
+    DOMAIN, TEXT, TOKEN, at_most, check_peer_id, distinct, field, is_domain, is_text, is_token,
+    key_use, presentation, public_key, require, signature,
 };
 use super::form::{
     self, ALGORITHM, PROFILE, RawCommunity, RawMember, RawMemberKey, RawSignature, Roles,

@@ -5,12 +5,14 @@ use std::fmt::Display;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
+use crate::id::{WORD, is_word};
+
 use super::error::RegisterError;
 use super::{KeyUse, MAX_ADDRESSES, MAX_LIST};
 
 /// Longest text, in bytes.
 const MAX_TEXT_LEN: usize = 512;
-/// Longest name of a seat, kind, community, role, purpose or list, in bytes.
+/// Longest name of a seat, purpose or list, in bytes.
 const MAX_TOKEN_LEN: usize = 64;
 /// Longest name of a federation, in bytes.
 const MAX_DOMAIN_LEN: usize = 200;
@@ -22,8 +24,6 @@ pub(super) const TEXT: &str = "a text of 1 to 512 bytes on one line";
 /// What [`is_token`] accepts.
 pub(super) const TOKEN: &str =
     "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit";
-/// What [`is_word`] accepts.
-pub(super) const WORD: &str = "1 to 64 lower-case letters, digits or '-', beginning with a letter";
 /// What [`is_domain`] accepts.
 pub(super) const DOMAIN: &str =
     "a name such as example.org: lower-case letters, digits and '-' between dots";
@@ -144,13 +144,6 @@ pub(super) fn is_token(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     text.len() <= MAX_TOKEN_LEN
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-        && text.bytes().all(inner)
-}
-
-pub(super) fn is_word(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    text.len() <= MAX_TOKEN_LEN
-        && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
         && text.bytes().all(inner)
 }
 

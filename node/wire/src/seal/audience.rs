@@ -19,6 +19,12 @@ use super::{
 const LABEL_EK: i64 = -4;
 /// COSE tag of COSE_Encrypt (RFC 9052 §2).
 const TAG_ENCRYPT: u64 = 96;
+/// Length of a sealed content key: 32 bytes and the tag of AES-GCM.
+const WRAPPED_KEY_LEN: usize = 48;
+/// Longest protected header of a recipient, in bytes: the one of the format has 40.
+const MAX_HEADER_BYTES: usize = 64;
+const WHAT: &str = "audience secret";
+const UNAUTHENTIC: SealError = SealError::Unauthentic { what: WHAT };
 
 /// The secret that all members of one audience share. Zeroised on drop.
 #[derive(Clone, PartialEq, Eq)]
@@ -107,7 +113,8 @@ pub fn wrap(
 }
 
 /// Opens the wrap that was made for `member` under `key`, and checks the secret against the
-/// commitment that the originator signed.
+/// commitment that the originator signed. A wrap with any recipient that is not of the format is
+/// refused, so that a classical one is nowhere a way in.
 pub fn unwrap(
     bytes: &[u8],
     context: AudienceContext<'_>,
@@ -115,8 +122,6 @@ pub fn unwrap(
     key: &SealSecretKey,
     commitment: &Digest,
 ) -> Result<AudienceSecret, SealError> {
-    const WHAT: &str = "audience secret";
-    let public = key.public()?;
     let message = cbor::decode_tagged(WHAT, TAG_ENCRYPT, bytes, MAX_WRAP_BYTES)?;
     let mut fields =
         Reader::of_array(WHAT, message, &["protected", "unprotected", "ciphertext", "recipients"])?;
@@ -128,41 +133,76 @@ pub fn unwrap(
     if protected != protected_alg(ALG_A256GCM) {
         return Err(SealError::Algorithm { what: WHAT });
     }
-    let ours = recipient_protected(&public);
-    for recipient in recipients {
-        let mut fields =
-            Reader::of_array(WHAT, recipient, &["protected", "unprotected", "ciphertext"])?;
-        let protected = fields.take_bytes("protected")?;
-        if protected != ours {
-            continue;
-        }
-        let mut header = Reader::of_labels(WHAT, fields.take("unprotected")?)?;
-        let ek = header.take_bytes(&LABEL_EK.to_string())?;
-        header.finish()?;
-        let wrapped = fields.take_bytes("ciphertext")?;
-        let unauthentic = || SealError::Unauthentic { what: WHAT };
-        let ek = <XWing as hpke::Kem>::EncappedKey::from_bytes(&ek).map_err(|_| unauthentic())?;
-        let content_key = Zeroizing::new(
-            hpke::single_shot_open::<AesGcm256, KdfShake256, XWing>(
-                &OpModeR::Base,
-                &key.secret()?,
-                &ek,
-                &recipient_info(&protected, context, member),
-                &wrapped,
-                b"",
-            )
-            .map_err(|_| unauthentic())?,
-        );
-        let aad = enc_structure("Encrypt", &protected_alg(ALG_A256GCM), &audience_aad(context));
-        let secret = aes_open(&content_key, &iv, &aad, &ciphertext).ok_or_else(unauthentic)?;
-        let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| unauthentic())?;
-        let secret = AudienceSecret::from_bytes(secret);
-        if secret.commitment(context.audience) != *commitment {
-            return Err(SealError::Commitment { what: WHAT });
-        }
-        return Ok(secret);
+    if recipients.is_empty() || recipients.len() > MAX_AUDIENCE {
+        return Err(cbor::shape(WHAT, "recipients", "a list of 1 to 1024").into());
     }
-    Err(SealError::NotARecipient)
+    // All of them are read before any is opened: the wrap is of the format, or is not.
+    let recipients: Vec<Recipient> =
+        recipients.into_iter().map(Recipient::read).collect::<Result<_, _>>()?;
+    let thumbprint = key.public()?.thumbprint();
+    // Another member may have announced our key as its own: what was sealed for it is not ours.
+    let mut ours = recipients.iter().filter(|r| r.thumbprint == thumbprint).peekable();
+    ours.peek().ok_or(SealError::NotARecipient)?;
+    let content_key =
+        ours.find_map(|recipient| recipient.open(context, member, key)).ok_or(UNAUTHENTIC)?;
+    let aad = enc_structure("Encrypt", &protected, &audience_aad(context));
+    let secret = aes_open(&content_key, &iv, &aad, &ciphertext).ok_or(UNAUTHENTIC)?;
+    let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| UNAUTHENTIC)?;
+    let secret = AudienceSecret::from_bytes(secret);
+    if secret.commitment(context.audience) != *commitment {
+        return Err(SealError::Commitment { what: WHAT });
+    }
+    Ok(secret)
+}
+
+/// The content key on its way to one member.
+struct Recipient {
+    thumbprint: Digest,
+    protected: Vec<u8>,
+    encapsulated: <XWing as hpke::Kem>::EncappedKey,
+    wrapped: [u8; WRAPPED_KEY_LEN],
+}
+
+impl Recipient {
+    /// Reads a recipient, whoever it is for: exactly the fields of the format, and no algorithm
+    /// but the profile's.
+    fn read(value: Value) -> Result<Self, SealError> {
+        let mut fields =
+            Reader::of_array(WHAT, value, &["protected", "unprotected", "ciphertext"])?;
+        let protected = fields.take_bytes("protected")?;
+        let mut header =
+            Reader::of_labels(WHAT, cbor::decode_plain(WHAT, &protected, MAX_HEADER_BYTES)?)?;
+        if header.take("1")? != Value::from(ALG_HPKE_9_KE) {
+            return Err(SealError::Algorithm { what: WHAT });
+        }
+        let thumbprint = Digest(header.take_fixed("4")?);
+        header.finish()?;
+        let mut header = Reader::of_labels(WHAT, fields.take("unprotected")?)?;
+        let encapsulated = header.take_bytes(&LABEL_EK.to_string())?;
+        header.finish()?;
+        let encapsulated = <XWing as hpke::Kem>::EncappedKey::from_bytes(&encapsulated)
+            .map_err(|_| cbor::shape(WHAT, "ek", "an X-Wing encapsulated key of 1120 bytes"))?;
+        let wrapped = fields.take_fixed("ciphertext")?;
+        Ok(Self { thumbprint, protected, encapsulated, wrapped })
+    }
+
+    fn open(
+        &self,
+        context: AudienceContext<'_>,
+        member: &MemberId,
+        key: &SealSecretKey,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        hpke::single_shot_open::<AesGcm256, KdfShake256, XWing>(
+            &OpModeR::Base,
+            &key.secret().ok()?,
+            &self.encapsulated,
+            &recipient_info(&self.protected, context, member),
+            &self.wrapped,
+            b"",
+        )
+        .map(Zeroizing::new)
+        .ok()
+    }
 }
 
 fn audience_aad(context: AudienceContext<'_>) -> Vec<u8> {

@@ -37,6 +37,75 @@ fn every_member_of_the_audience_gets_the_same_secret_and_nobody_else() {
     assert_eq!(lie.err(), Some(SealError::Commitment { what: "audience secret" }));
 }
 
+/// Reads the wrap, changes its recipients and writes it again.
+fn with_recipients(wrap: &[u8], change: impl Fn(&mut Vec<Value>)) -> Vec<u8> {
+    let message = cbor::decode_tagged("test", 96, wrap, MAX_WRAP_BYTES).unwrap();
+    let mut items = message.into_array().unwrap();
+    change(items[3].as_array_mut().unwrap());
+    cbor::encode(&Value::Tag(96, Box::new(Value::Array(items))))
+}
+
+#[test]
+fn a_recipient_that_is_not_ours_is_checked_before_ours_is_opened() {
+    let (id, sg, au) = (member("ID"), member("SG"), member("AU"));
+    let [ours, theirs] = [1, 2].map(|seed| SealSecretKey::from_seed([seed; 32]));
+    let context = AudienceContext { originator: &id, audience: &[9; 16] };
+    let secret = AudienceSecret::from_bytes([42; 32]);
+    let commitment = secret.commitment(context.audience);
+    let (our_public, their_public) = (ours.public().unwrap(), theirs.public().unwrap());
+    let members = [(&sg, &our_public), (&au, &their_public)];
+    let good = wrap(&secret, context, &members, &mut UnwrapErr(SysRng)).unwrap();
+    let open = |wrap: &[u8]| unwrap(wrap, context, &sg, &ours, &commitment);
+    let reversed = with_recipients(&good, |recipients| recipients.reverse());
+    assert!(open(&good).unwrap() == secret && open(&reversed).unwrap() == secret);
+
+    let header = |alg: i64, kid: usize| {
+        cbor::bytes(cbor::encode(&labels([(1, alg.into()), (4, cbor::bytes(vec![0; kid]))])))
+    };
+    let key = |len| labels([(-4, cbor::bytes(vec![0; len]))]);
+    let content = |len| cbor::bytes(vec![0; len]);
+    let recipient = |items: [Value; 3]| Value::Array(items.into());
+    let form = |header, key, content| recipient([header, key, content]);
+    let stranger = form(header(57, 32), key(1120), content(48));
+    let classical = SealError::Algorithm { what: "audience secret" };
+    for (other, refused) in [
+        (form(header(-29, 32), key(1120), content(48)), Some(classical.clone())),
+        (form(header(3, 32), key(1120), content(48)), Some(classical)),
+        (form(header(57, 31), key(1120), content(48)), None),
+        (form(cbor::bytes([]), key(1120), content(48)), None),
+        (form(header(57, 32), key(1119), content(48)), None),
+        (form(header(57, 32), labels([]), content(48)), None),
+        (form(header(57, 32), key(1120), content(47)), None),
+        (Value::Array(vec![]), None),
+        (Value::Bool(true), None),
+    ] {
+        for at in 0..=2 {
+            let altered = with_recipients(&good, |list| list.insert(at, other.clone()));
+            let found = open(&altered).err().unwrap_or_else(|| panic!("{other:?} at {at}"));
+            match &refused {
+                Some(refused) => assert_eq!(&found, refused, "{other:?}"),
+                None => assert!(matches!(found, SealError::Cbor(_)), "{other:?}: {found}"),
+            }
+        }
+    }
+    let filled = |len| with_recipients(&good, |list| list.resize(len, stranger.clone()));
+    assert!(open(&filled(MAX_AUDIENCE)).unwrap() == secret);
+    assert!(open(&filled(MAX_AUDIENCE + 1)).is_err());
+}
+
+#[test]
+fn a_member_that_announces_our_key_as_its_own_does_not_shut_us_out() {
+    let (id, sg, au) = (member("ID"), member("SG"), member("AU"));
+    let key = SealSecretKey::from_seed([1; 32]);
+    let public = key.public().unwrap();
+    let context = AudienceContext { originator: &id, audience: &[9; 16] };
+    let secret = AudienceSecret::from_bytes([42; 32]);
+    let commitment = secret.commitment(context.audience);
+    let members = [(&au, &public), (&sg, &public)];
+    let wrapped = wrap(&secret, context, &members, &mut UnwrapErr(SysRng)).unwrap();
+    assert!(unwrap(&wrapped, context, &sg, &key, &commitment).unwrap() == secret);
+}
+
 #[test]
 fn an_empty_audience_is_nobody() {
     let id = member("ID");

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cbor::{self, CborError, Reader, Value};
-use crate::id::{Digest, MemberId, RecordId};
+use crate::id::{Digest, MemberId, RecordId, WORD, is_word};
 use crate::seal::{AudienceId, SEAL_PUBLIC_LEN};
 
 use super::{MAX_MANIFEST_BYTES, PROFILE, StatementError};
 
 const MANIFEST: &str = "manifest";
+/// What [`is_plain`] accepts, in a map.
+const PLAIN_MAP: &str = "a map with text keys, of texts, integers, booleans, arrays and such maps";
 
 /// A log's head as a member last saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,8 +320,11 @@ impl RecordManifest {
                 Ok((class, PartRef { commitment, length, audience: part.take_fixed("audience")? }))
             })?,
         };
-        if !manifest.handling.is_map() {
-            return Err(cbor::shape(MANIFEST, "handling", "a map"));
+        if !is_word(&manifest.kind) {
+            return Err(cbor::shape(MANIFEST, "kind", WORD));
+        }
+        if !manifest.handling.is_map() || !is_plain(&manifest.handling) {
+            return Err(cbor::shape(MANIFEST, "handling", PLAIN_MAP));
         }
         if manifest.parts.is_empty() {
             return Err(cbor::shape(MANIFEST, "parts", "at least one part"));
@@ -363,6 +368,16 @@ fn read_relation(value: Value) -> Result<Relation, CborError> {
         record: fields.take_parsed("record", "a record id")?,
         issuer: fields.take_parsed("issuer", "a member id")?,
     })
+}
+
+/// Whether the value is JSON without null and floating point numbers.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Integer(_) | Value::Text(_) | Value::Bool(_) => true,
+        Value::Array(items) => items.iter().all(is_plain),
+        Value::Map(fields) => fields.iter().all(|(key, value)| key.is_text() && is_plain(value)),
+        _ => false,
+    }
 }
 
 fn parse_member(text: &str) -> Result<MemberId, CborError> {

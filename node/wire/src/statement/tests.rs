@@ -111,6 +111,50 @@ fn a_manifest_over_the_limit_is_not_signed() {
     assert!(matches!(refused, Err(StatementError::ManifestTooLarge(_))));
 }
 
+/// Why a record with this kind and handling is refused, if it is.
+fn refusal(kind: &str, handling: Value) -> Option<String> {
+    let mut manifest = record(None);
+    if let Body::Record(record) = &mut manifest.body {
+        (record.kind, record.handling) = (kind.into(), handling);
+    }
+    let payload = cbor::encode(&manifest.to_value());
+    Manifest::from_bytes(&payload).err().map(|refusal| refusal.to_string())
+}
+
+#[test]
+fn a_kind_of_another_form_is_refused() {
+    for good in ["a", "lab-alert", "a0-", &"a".repeat(64)] {
+        assert_eq!(refusal(good, cbor::map([])), None, "{good:?}");
+    }
+    for bad in ["", "A", "-a", "0a", "lab alert", "lab_alert", "é", "a\n", &"a".repeat(65)] {
+        let why = refusal(bad, cbor::map([])).unwrap();
+        assert!(why.starts_with("cannot read manifest: kind must be 1 to 64 lower-case"), "{why}");
+    }
+}
+
+#[test]
+fn handling_holds_json_and_nothing_else() {
+    let deep = |inner: Value| cbor::map([("a", Value::Array(vec![cbor::map([("b", inner)])]))]);
+    let keyed = |key: Value| Value::Map(vec![(key, 1.into())]);
+    for good in [1.into(), Value::Bool(true), "x".into(), Value::Array(vec![]), cbor::map([])] {
+        assert_eq!(refusal("a", deep(good)), None);
+    }
+    let bytes = || cbor::bytes(*b"x");
+    let bad = [
+        bytes(),
+        Value::Array(vec![]),
+        deep(bytes()),
+        keyed(1.into()),
+        keyed(bytes()),
+        deep(keyed(true.into())),
+    ];
+    for handling in bad {
+        let why = refusal("a", handling.clone()).unwrap();
+        let text = "cannot read manifest: handling must be a map with text keys";
+        assert!(why.starts_with(text), "{handling:?}: {why}");
+    }
+}
+
 #[test]
 fn a_range_answer_is_signed_and_covers_its_ranges_only() {
     let denial = Denial {

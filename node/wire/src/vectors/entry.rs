@@ -99,12 +99,14 @@ fn good() -> Vec<(&'static str, Manifest)> {
     };
     let deepest = RecordManifest { handling: nested(15), ..addressed() };
     let deepest = manifest(Body::Record(deepest));
+    let longest = RecordManifest { kind: format!("a-0{}", "z".repeat(61)), ..addressed() };
     vec![
         ("a record for named members", manifest(Body::Record(addressed()))),
         ("a record for its community", manifest(Body::Record(plain))),
         ("a record that supersedes, with no heads seen", alone),
         ("a record whose manifest is the largest", sized(MAX_MANIFEST_BYTES)),
         ("a record whose handling is the deepest", deepest),
+        ("a record whose kind is the longest", manifest(Body::Record(longest))),
         ("an audience", manifest(Body::Audience(audience))),
         ("a seal key", manifest(Body::Key(key))),
         ("the adoption of a register", manifest(Body::Register(register))),
@@ -235,6 +237,10 @@ fn nested(levels: usize) -> Value {
     (1..levels).fold(cbor::map([]), |inner, _| cbor::map([("a", inner)]))
 }
 
+fn keyed(key: Value) -> Value {
+    Value::Map(vec![(key, "AMBER".into())])
+}
+
 /// Protected headers that are not ours, by what differs.
 fn headers(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let header = |label: i64, value| set(good, label, value);
@@ -311,6 +317,15 @@ fn payloads(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("a head without a root", with("heads", cbor::map([("SG", Value::Array(vec![7.into()]))]))),
         ("no kind", without("kind")),
+        ("a kind that is a number", with("kind", 1.into())),
+        ("an empty kind", with("kind", "".into())),
+        ("a kind in capitals", with("kind", "LAB-ALERT".into())),
+        ("a kind that begins with a digit", with("kind", "2-alert".into())),
+        ("a kind that begins with a hyphen", with("kind", "-alert".into())),
+        ("a kind with an underscore", with("kind", "lab_alert".into())),
+        ("a kind with a letter beyond ASCII", with("kind", "lab-alért".into())),
+        ("a kind with a line end", with("kind", "lab-alert\n".into())),
+        ("a kind of 65 letters", with("kind", "a".repeat(65).into())),
         ("an unknown field", with("extra", 1.into())),
         ("another body's kind", with("kind", "register".into())),
         ("no community", without("community")),
@@ -318,6 +333,17 @@ fn payloads(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("an edition that is a number", with("codeLists", cbor::map([("HS", 2022.into())]))),
         ("handling that is a text", with("handling", "AMBER".into())),
         ("handling that nests 16 levels", with("handling", nested(16))),
+        ("a byte string in handling", with("handling", cbor::map([("tlp", cbor::bytes([1]))]))),
+        (
+            "a byte string deep in handling",
+            with("handling", cbor::map([("a", Value::Array(vec![cbor::bytes([])]))])),
+        ),
+        ("an integer as a key in handling", with("handling", keyed(1.into()))),
+        ("a byte string as a key in handling", with("handling", keyed(cbor::bytes(*b"tlp")))),
+        (
+            "a boolean as a key deep in handling",
+            with("handling", cbor::map([("a", keyed(true.into()))])),
+        ),
         ("no parts", without("parts")),
         ("an empty list of parts", with("parts", cbor::map([]))),
         ("a part without an audience", with("parts", part(&[cbor::bytes([1; 32]), 256.into()]))),

@@ -128,6 +128,44 @@ fn altered_wraps(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A wrap for two members with one of its recipients altered, and its valid neighbours.
+fn altered_recipients(good: &[u8], at: usize) -> Vec<(&'static str, bool, Vec<u8>)> {
+    const LEN: usize = 1217;
+    let (head, recipients) = good.split_at(good.len() - 2 * LEN);
+    assert_eq!(head.last(), Some(&0x82));
+    let (before, rest) = recipients.split_at(at * LEN);
+    let (recipient, after) = rest.split_at(LEN);
+    // 83, 58 27 header, a1 23 59 0460 encapsulated key, 58 30 content key and tag.
+    assert_eq!(recipient[..4], [0x83, 0x58, 0x27, 0xa2]);
+    let (key_id, key, content) = (10, 47, LEN - 48);
+    let whole = |other: &[u8]| [head, before, other, after].concat();
+    let edit = |from, to| whole(&edited(recipient, from, to));
+    let header = "5827a2011839045820";
+    let cut = |from: usize, prefix: &[u8], len: usize| {
+        let start = [&recipient[..from - prefix.len()], prefix].concat();
+        whole(&[&start, &recipient[from..from + len], &recipient[from + len + 1..]].concat())
+    };
+    vec![
+        ("for a key that nobody has", true, whole(&flipped(recipient, key_id))),
+        ("with another encapsulated key", true, whole(&flipped(recipient, key))),
+        ("of a classical algorithm", false, edit("a2011839", "a201381c")),
+        ("of an algorithm by name", false, edit("5827a2011839", "5829a20163484b45")),
+        ("without an algorithm", false, edit(header, "5824a1045820")),
+        ("with a header in the long form", false, edit("5827a2011839", "5828a201190039")),
+        ("with a third header", false, edit(header, "5829a30118390200045820")),
+        ("with a header beside the encapsulated key", false, edit("a123590460", "a2010023590460")),
+        ("without an encapsulated key", false, {
+            whole(&[&recipient[..key - 5], &[0xa0], &recipient[content - 2..]].concat())
+        }),
+        ("with an encapsulated key of 1,119 bytes", false, cut(key, &[0x59, 4, 0x5f], 1119)),
+        ("with a content key of 31 bytes", false, cut(content, &[0x58, 47], 47)),
+        ("with recipients of its own", false, {
+            whole(&[&[0x84], &recipient[1..], &[0x80]].concat())
+        }),
+        ("that is none", false, whole(&[0x80])),
+    ]
+}
+
 fn wraps() -> serde_json::Value {
     let (id, sg, au) = (member("ID"), member("SG"), member("AU-LAB-2"));
     let context = AudienceContext { originator: &id, audience: &AUDIENCE };
@@ -168,6 +206,13 @@ fn wraps() -> serde_json::Value {
     ];
     let altered = altered_wraps(&good);
     cases.extend(altered.iter().map(|(why, wrap)| by_sg.case(why, false, wrap)));
+    for (opener, whose, at) in [(&by_sg, "the second", 1), (&by_au, "the first", 0)] {
+        for (why, valid, wrap) in altered_recipients(&for_two, at) {
+            cases.push(opener.case(&format!("{whose} recipient {why}"), valid, &wrap));
+        }
+    }
+    let one_key = wrapped(&secret(42), &[(&au, &publics[0]), (&sg, &publics[0])]);
+    cases.push(by_sg.case("for two under one key, by the second", true, &one_key));
     json!(cases)
 }
 
