@@ -1,0 +1,167 @@
+//! What the targets begin with: the examples, the vectors, and what is made of them.
+//!
+//! Reads the files of this repository alone, and finds the same seeds every time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sealwire_schemas::{Standard, parse_json};
+use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
+use sealwire_wire::part::{Disclosure, Part};
+use sealwire_wire::statement::Denial;
+
+use crate::{keys, records};
+
+/// Larger files and texts are no seeds: the bytes between the places that matter teach nothing.
+const MAX_SEED_BYTES: usize = 64 * 1024;
+
+/// Every seed, each once, in order.
+pub fn all() -> Vec<Vec<u8>> {
+    let mut seeds = BTreeSet::from([denial()]);
+    for path in files() {
+        let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        if bytes.len() > MAX_SEED_BYTES && path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        if let Ok(json) = serde_json::from_slice(&bytes) {
+            texts_of(&json, &mut seeds);
+        }
+        seeds.extend(opened(&bytes));
+        items_of(&bytes, &mut seeds);
+        seeds.insert(bytes);
+    }
+    seeds.into_iter().filter(|seed| seed.len() <= MAX_SEED_BYTES).collect()
+}
+
+/// The files of the examples and vectors, whatever is in them.
+fn files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    for folder in ["schemas/examples", "conformance/vectors"] {
+        collect(&root.join(folder), &mut found);
+    }
+    found.sort();
+    found
+}
+
+fn collect(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        entries.flatten().for_each(|entry| collect(&entry.path(), found));
+    } else {
+        found.push(path.to_owned());
+    }
+}
+
+/// Every text of a JSON document, and the bytes of those in hexadecimal.
+fn texts_of(json: &serde_json::Value, seeds: &mut BTreeSet<Vec<u8>>) {
+    match json {
+        serde_json::Value::String(text) => {
+            seeds.insert(text.as_bytes().to_vec());
+            seeds.extend(hex::decode(text).ok());
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| texts_of(item, seeds)),
+        serde_json::Value::Object(fields) => {
+            fields.values().for_each(|field| texts_of(field, seeds));
+        }
+        _ => {}
+    }
+}
+
+/// The parts of a record, if the bytes are one, as a peer opens them.
+fn opened(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let record = parse_json(bytes).ok().and_then(|json| Standard::v1().validate(&json).ok());
+    let Some(record) = record else { return Vec::new() };
+    let mut seeds = Vec::new();
+    for (class, fields) in record.split() {
+        let disclosures = fields.into_iter().filter_map(|field| {
+            let value = cbor::from_json(&field.value)?;
+            Some(Disclosure { pointer: field.pointer, value, salt: [7; 16] })
+        });
+        let part = Part::new(disclosures.collect()).map(|part| part.to_bytes());
+        let choice = records::choices().position(|choice| choice == (record.kind().name(), class));
+        if let (Ok(part), Some(Ok(choice))) = (part, choice.map(u8::try_from)) {
+            seeds.push([&[choice], part.as_slice()].concat());
+            seeds.push(part);
+        }
+    }
+    seeds
+}
+
+/// The elements of a statement file, what is in them, and the messages in which they travel.
+fn items_of(mut bytes: &[u8], seeds: &mut BTreeSet<Vec<u8>>) {
+    while let Ok(Value::Array(element)) = cbor::decode_next("seed", &mut bytes, MAX_SEED_BYTES) {
+        let element = <[Value; 4]>::try_from(element);
+        let Ok([Value::Integer(index), Value::Bytes(statement), sealed, opened]) = element else {
+            continue;
+        };
+        let [sealed, opened] = [sealed, opened].map(byte_strings);
+        seeds.insert(statement.clone());
+        seeds.extend(sealed.values().chain(opened.values()).cloned());
+        let index = u64::try_from(index).unwrap_or_default();
+        let proof = vec![*keys::commitment(); 3];
+        seeds.extend(messages(Item { index, statement, proof, sealed }));
+    }
+}
+
+fn byte_strings(value: Value) -> BTreeMap<String, Vec<u8>> {
+    let fields = value.into_map().unwrap_or_default().into_iter();
+    fields.filter_map(|(k, v)| Some((k.into_text().ok()?, v.into_bytes().ok()?))).collect()
+}
+
+/// Every message, those with entries around this one.
+fn messages(item: Item) -> Vec<Vec<u8>> {
+    let log = keys::originator().clone();
+    let checkpoint = keys::checkpoint().note().to_string();
+    let (code, text) = ("too-late".to_owned(), "came after the day".to_owned());
+    let items = vec![item.clone()];
+    let announcement =
+        Announcement { log: log.clone(), checkpoint: checkpoint.clone(), items: items.clone() };
+    let digests = vec![*keys::commitment(); 2];
+    let range = Range {
+        checkpoint: checkpoint.clone(),
+        from: item.index,
+        leaves: digests.clone(),
+        consistency: digests,
+        items: items.clone(),
+        denial: Some(denial()),
+    };
+    let requests = [
+        Request::Head(log.clone()),
+        Request::Pull { log: log.clone(), from: item.index },
+        Request::Fetch { log, indexes: vec![1, 300] },
+        Request::Push(announcement.clone()),
+        Request::Cosigned { note: checkpoint.clone() },
+        Request::Rewrap { audience: keys::AUDIENCE },
+        Request::Quarantined { index: item.index, code: code.clone(), text: text.clone() },
+    ];
+    let responses = [
+        Response::Head(checkpoint),
+        Response::Nothing,
+        Response::Range(range),
+        Response::Items { items, denial: None },
+        Response::Taken,
+        Response::Refused { code, text },
+        Response::Wrapped(vec![9; 40]),
+    ];
+    let requests = requests.iter().map(Request::to_bytes);
+    let responses = responses.iter().map(Response::to_bytes);
+    [item.to_bytes(), announcement.to_bytes()]
+        .into_iter()
+        .chain(requests)
+        .chain(responses)
+        .collect()
+}
+
+/// A signed answer for two ranges.
+fn denial() -> Vec<u8> {
+    let denial = Denial {
+        federation: "customs.example".to_owned(),
+        asker: keys::recipient().clone(),
+        register: 1,
+        ranges: vec![(0, 3), (7, 1000)],
+    };
+    denial.sign(keys::signer(), keys::claims())
+}

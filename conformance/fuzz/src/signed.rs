@@ -1,0 +1,115 @@
+//! Formats that are signed: statements, range answers, the register, introductions.
+
+use std::sync::LazyLock;
+
+use ed25519_dalek::Signer as _;
+use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::id::ed25519_thumbprint;
+use sealwire_wire::register::{Draft, Introduction, Register};
+use sealwire_wire::statement::{
+    Denial, MAX_STATEMENT_BYTES, Statement, TYP_DENIAL, TYP_STATEMENT, sign,
+};
+
+use crate::keys;
+
+/// Statements; the bytes are also signed as a manifest.
+pub fn statement(bytes: &[u8]) -> bool {
+    let enveloped = envelope(TYP_STATEMENT, bytes);
+    if let Ok(ours) = Statement::parse(&enveloped) {
+        assert!(ours.verify(&keys::public()).is_ok(), "our own signature does not hold");
+    }
+    same_statement(bytes) | same_statement(&enveloped)
+}
+
+/// Whether a statement is read, and if so, as what is signed as the same bytes.
+fn same_statement(bytes: &[u8]) -> bool {
+    let Ok(read) = Statement::parse(bytes) else { return false };
+    assert_eq!(read.bytes(), bytes);
+    let again = sign(keys::signer(), read.claims().clone(), read.manifest().clone());
+    let again = again.expect("what was read fits the limits");
+    let unkeyed = unkeyed(bytes);
+    assert!(unkeyed.is_some() && unkeyed == self::unkeyed(again.bytes()), "another spelling");
+    true
+}
+
+/// Header and payload of a COSE_Sign1 without what depends on the key.
+fn unkeyed(bytes: &[u8]) -> Option<(Value, Value)> {
+    let value = cbor::decode_tagged("statement", 18, bytes, MAX_STATEMENT_BYTES).ok()?;
+    let [protected, _, payload, _] = <[Value; 4]>::try_from(value.into_array().ok()?).ok()?;
+    let header = cbor::decode("header", protected.as_bytes()?, MAX_STATEMENT_BYTES).ok()?;
+    let mut header = header.into_map().ok()?;
+    header.retain(|(label, _)| *label != Value::from(4));
+    Some((Value::Map(header), payload))
+}
+
+/// Signed answers that indexes are not addressed to the asker; the bytes are also signed as the
+/// payload of one.
+pub fn denial(bytes: &[u8]) -> bool {
+    same_denial(bytes) | same_denial(&envelope(TYP_DENIAL, bytes))
+}
+
+fn same_denial(bytes: &[u8]) -> bool {
+    let Ok((claims, denial)) = Denial::verify(bytes, |_, _| Some(keys::public())) else {
+        return false;
+    };
+    // Ed25519 signs the same way every time.
+    assert_eq!(denial.sign(keys::signer(), claims), bytes);
+    let first = denial.ranges.first();
+    assert!(first.is_none_or(|(from, to)| denial.covers(*from) && !denial.covers(*to)));
+    true
+}
+
+/// A COSE_Sign1 over any payload, by our key.
+fn envelope(typ: &str, payload: &[u8]) -> Vec<u8> {
+    let label = |label: i64, value| (Value::from(label), value);
+    let claims = keys::claims();
+    let cwt = Value::Map(vec![
+        label(1, Value::from(claims.issuer.as_str())),
+        label(2, Value::from(claims.subject.to_string())),
+        label(6, Value::from(claims.issued_at)),
+    ]);
+    let protected = cbor::encode(&Value::Map(vec![
+        label(1, Value::from(-19)),
+        label(4, cbor::bytes(ed25519_thumbprint(&keys::public()).0)),
+        label(15, cwt),
+        label(16, Value::from(typ)),
+    ]));
+    let protected = cbor::bytes(protected);
+    let to_sign =
+        vec![Value::from("Signature1"), protected.clone(), cbor::bytes([]), cbor::bytes(payload)];
+    let signature = keys::signer().sign(&cbor::encode(&Value::Array(to_sign))).to_bytes();
+    let message =
+        vec![protected, Value::Map(Vec::new()), cbor::bytes(payload), cbor::bytes(signature)];
+    cbor::encode(&Value::Tag(18, Box::new(Value::Array(message))))
+}
+
+/// Registers: the first, the one after it, and drafts.
+pub fn register(bytes: &[u8]) -> bool {
+    static BASE: LazyLock<Register> = LazyLock::new(|| {
+        let bytes = include_bytes!("../../vectors/data-v1/register.json");
+        Register::trust_first(bytes, None).expect("the vector is a first register")
+    });
+    if let Ok(next) = BASE.update(bytes) {
+        assert_eq!(next.version(), BASE.version() + 1);
+    }
+    let draft = Draft::from_bytes(bytes).ok();
+    if let Some(draft) = &draft {
+        let again = Draft::from_bytes(&draft.to_bytes()).map(|again| again.to_bytes());
+        assert_eq!(again.ok(), Some(draft.to_bytes()));
+        assert!(draft.summary().is_err() || draft.check().is_ok());
+    }
+    let Ok(first) = Register::trust_first(bytes, None) else { return draft.is_some() };
+    assert_eq!(first.bytes(), bytes);
+    assert!(draft.is_some_and(|draft| draft.digest() == first.digest() && draft.check().is_ok()));
+    assert!(Register::trust_first(bytes, Some(&first.digest())).is_ok());
+    true
+}
+
+/// Introductions of members.
+pub fn introduction(bytes: &[u8]) -> bool {
+    let Ok(read) = Introduction::from_bytes(bytes) else { return false };
+    let again = Introduction::from_bytes(&read.to_bytes());
+    let again = again.map(|again| (again.to_bytes(), again.fingerprint()));
+    assert_eq!(again.ok(), Some((read.to_bytes(), read.fingerprint())));
+    true
+}
