@@ -13,6 +13,7 @@ mod world;
 mod stories {
     mod crash;
     mod custody;
+    mod import;
     mod kept;
     mod refusals;
 }

@@ -12,7 +12,7 @@ use crate::class::{Classes, FieldClass};
 use crate::finding::Finding;
 use crate::form::{self, coarser};
 use crate::rules::{RULES, Reads, Rule};
-use crate::tree::{self, Leaf, Node};
+use crate::tree::{self, COMMON, Leaf, Node};
 
 /// One record kind.
 pub struct Kind {
@@ -35,6 +35,53 @@ impl std::fmt::Debug for Kind {
     }
 }
 
+/// One field of a kind, as a form or a table shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// English title.
+    pub title: &'a str,
+    /// Its class.
+    pub class: FieldClass,
+    /// What it holds.
+    pub holds: Holds,
+    /// Whether every record has it.
+    pub required: bool,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// A text.
+    Text,
+    /// An integer.
+    Integer,
+    /// True or false.
+    Boolean,
+}
+
+impl<'a> Field<'a> {
+    fn of(leaf: &'a Leaf, required: bool) -> Self {
+        let holds = match leaf.schema.get("type").and_then(Value::as_str) {
+            Some("integer") => Holds::Integer,
+            Some("boolean") => Holds::Boolean,
+            _ => Holds::Text,
+        };
+        Self { title: &leaf.title, class: leaf.class, holds, required }
+    }
+}
+
+fn fields<'a>(node: &'a Node, at: &str, required: bool, found: &mut Vec<(String, Field<'a>)>) {
+    match node {
+        Node::Object(properties) => {
+            for (name, (child, must)) in properties {
+                fields(child, &format!("{at}/{name}"), required && *must, found);
+            }
+        }
+        Node::Array { items, .. } => fields(items, &format!("{at}/0"), required, found),
+        Node::Leaf(leaf) => found.push((at.to_owned(), Field::of(leaf, required))),
+    }
+}
+
 impl Kind {
     pub(crate) fn load(
         name: &'static str,
@@ -51,10 +98,11 @@ impl Kind {
             classes.insert(leaf.class);
             classes.extend(coarser(leaf));
         });
+        let id = schema.get("$id").and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             name,
-            id: schema.get("$id").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            digest: Sha256::new().chain_update(common).chain_update(text).finalize().into(),
+            id,
+            digest: Sha256::digest(bundle(schema, &shared)).into(),
             classes,
             code_lists: code_lists.clone(),
             rules: applicable(&tree),
@@ -79,7 +127,8 @@ impl Kind {
         &self.id
     }
 
-    /// SHA-256 over the bytes of `common.v1.json` followed by those of the kind's schema.
+    /// SHA-256 over the canonical form (RFC 8785) of the kind's schema, to which `$defs` is added
+    /// with exactly those shared definitions that it reaches.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
@@ -97,6 +146,18 @@ impl Kind {
     /// The rules that apply to the kind, each with the classes it reads.
     pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, BTreeSet<FieldClass>)> {
         self.rules.iter().map(|(rule, classes)| (*rule, classes.iter().collect()))
+    }
+
+    /// The field at a pointer, if the kind has one there.
+    pub fn field(&self, pointer: &str) -> Option<Field<'_>> {
+        leaf_at(&self.tree, pointer).map(|leaf| Field::of(leaf, false))
+    }
+
+    /// Every field with its pointer, each list with one item.
+    pub fn fields(&self) -> Vec<(String, Field<'_>)> {
+        let mut found = Vec::new();
+        fields(&self.tree, "", true, &mut found);
+        found
     }
 
     /// Runs what can be run with these classes; gives the rules that cannot be decided.
@@ -220,6 +281,64 @@ impl Kind {
 /// What to do about a fault that no honest node makes.
 const FOREIGN: &str = "the originator's node must use the schema that the register pins";
 
+/// The schema with the shared definitions that it reaches, in the canonical form of RFC 8785.
+fn bundle(mut schema: Value, shared: &Value) -> String {
+    let mut reached: BTreeMap<String, Value> = BTreeMap::new();
+    let mut pending = references(&schema);
+    while let Some(name) = pending.pop() {
+        let definition = shared.pointer(&format!("/$defs/{name}"));
+        if let (Some(definition), false) = (definition, reached.contains_key(&name)) {
+            pending.extend(references(definition));
+            reached.insert(name, definition.clone());
+        }
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("$defs".to_owned(), reached.into_iter().collect());
+    }
+    let mut text = String::new();
+    canonical(&schema, &mut text);
+    text
+}
+
+/// The shared definitions that a schema names.
+fn references(schema: &Value) -> Vec<String> {
+    match schema {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| match value.as_str().and_then(|t| t.strip_prefix(COMMON)) {
+                Some(name) if key == "$ref" => vec![name.to_owned()],
+                _ => references(value),
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// RFC 8785 for what schemas are made of: their names are ASCII and their numbers integers.
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            for (i, (key, value)) in sorted.into_iter().enumerate() {
+                out.push(if i == 0 { '{' } else { ',' });
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+            }
+            out.push_str(if fields.is_empty() { "{}" } else { "}" });
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                out.push(if i == 0 { '[' } else { ',' });
+                canonical(item, out);
+            }
+            out.push_str(if items.is_empty() { "[]" } else { "]" });
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
 fn applicable(tree: &Node) -> Vec<(&'static Rule, Classes)> {
     let with_classes = RULES.iter().map(|rule| {
         let mut classes = Classes::default();
@@ -290,5 +409,30 @@ pub fn leaf_at<'t>(tree: &'t Node, pointer: &str) -> Option<&'t Leaf> {
     match node {
         Node::Leaf(leaf) => Some(leaf),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_digest_covers_what_a_kind_reaches_and_nothing_else() {
+        let reference = |name: &str| json!({"$ref": format!("{COMMON}{name}")});
+        let schema = json!({"title": "é", "properties": {"b": reference("outer"), "a": {}}});
+        let shared = |inner: i32, other: i32| {
+            json!({"$defs": {"outer": {"items": reference("inner")},
+                "inner": {"maximum": inner}, "other": {"maximum": other}}})
+        };
+        let text = bundle(schema.clone(), &shared(1, 1));
+        assert_eq!(
+            text,
+            "{\"$defs\":{\"inner\":{\"maximum\":1},\"outer\":{\"items\":{\"$ref\":\"common.v1.json\
+             #/$defs/inner\"}}},\"properties\":{\"a\":{},\"b\":{\"$ref\":\"common.v1.json#/$defs/outer\
+             \"}},\"title\":\"é\"}"
+        );
+        assert_eq!(bundle(schema.clone(), &shared(1, 2)), text, "a definition that is not reached");
+        assert_ne!(bundle(schema, &shared(2, 1)), text, "one that is reached by another");
     }
 }

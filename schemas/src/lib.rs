@@ -21,7 +21,7 @@ mod tree;
 pub use assemble::{Disclosure, Parts, assemble};
 pub use class::{FieldClass, UnknownClass};
 pub use finding::{Finding, MAX_RECORD_BYTES, Severity, parse_json};
-pub use kind::Kind;
+pub use kind::{Field, Holds, Kind};
 pub use rules::{RULES, Reads, Rule};
 pub use standard::{PartialCheck, Standard, ValidRecord};
 pub use tree::Check;

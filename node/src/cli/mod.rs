@@ -15,6 +15,7 @@
 mod backup;
 pub mod client;
 mod codes;
+mod import;
 mod init;
 mod inspect;
 pub mod output;
@@ -67,6 +68,10 @@ pub enum Command {
     Publish(publish::PublishArgs),
     /// Check a record against the standard, without a node.
     Validate(publish::ValidateArgs),
+    /// Publish a table, a record a row; reports every bad cell by row and column.
+    Import(import::ImportArgs),
+    /// Print the head of a table for a record kind, to be filled and imported.
+    Template(import::TemplateArgs),
     /// Print and compare the code lists of the standard.
     #[command(subcommand)]
     Codes(codes::CodesCommand),
@@ -125,6 +130,8 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Run(args) => run::run(&args),
         Command::Publish(args) => publish::publish(&args, output),
         Command::Validate(args) => publish::validate(&args, output),
+        Command::Import(args) => import::import(&args, output),
+        Command::Template(args) => import::template(&args),
         Command::Codes(command) => codes::run(&command, output),
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),

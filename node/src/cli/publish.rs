@@ -146,7 +146,7 @@ pub(super) fn submission(args: &PublishArgs, record: Value) -> Result<Value, Fai
 }
 
 /// Sends it, and sends it again under the same key when no answer came.
-fn send(client: &Client, key: &str, body: &[u8]) -> Result<Value, Failure> {
+pub(super) fn send(client: &Client, key: &str, body: &[u8]) -> Result<Value, Failure> {
     let mut repeats = 0;
     loop {
         match client.post("/v1/records", Some(key), body) {

@@ -1,0 +1,263 @@
+//! From the cells of a row to a record, and from a finding back to its cell.
+//!
+//! Knows nothing of files and nodes.
+
+use std::collections::HashMap;
+
+use anyhow::{bail, ensure};
+use sealwire_schemas::{Finding, Holds, Kind, Severity, Standard};
+use serde_json::{Map, Value};
+
+/// What separates the items of a list in one cell.
+const ITEMS: char = ';';
+
+/// One column of a table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its place, from 0.
+    pub at: usize,
+    /// What its head says.
+    pub header: String,
+    /// The field that it fills.
+    pub pointer: String,
+    /// Whether its cells hold lists.
+    list: bool,
+    holds: Holds,
+}
+
+/// Something wrong with a row.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Fault {
+    /// The row, counted as a spreadsheet does: the head is row 1.
+    pub row: u64,
+    /// The column's letters; none if the row as a whole is at fault.
+    pub column: Option<String>,
+    /// What its head says.
+    pub header: Option<String>,
+    /// Stable code.
+    pub code: String,
+    /// What is wrong, and how to mend it.
+    pub text: String,
+}
+
+impl Column {
+    /// A column that fills the field at `pointer`, whose last segment is `*` for a list in one
+    /// cell.
+    pub fn new(kind: &Kind, at: usize, header: &str, pointer: &str) -> anyhow::Result<Self> {
+        let list = pointer.ends_with("/*");
+        let one =
+            if list { format!("{}/0", pointer.trim_end_matches("/*")) } else { pointer.into() };
+        let Some(field) = kind.field(&one) else {
+            bail!("column {} ({header:?}): {} has no field {pointer}", letters(at), kind.name());
+        };
+        let (header, pointer) = (header.to_owned(), pointer.to_owned());
+        Ok(Self { at, header, pointer, list, holds: field.holds })
+    }
+
+    fn value(&self, cell: &str) -> Option<Value> {
+        match self.holds {
+            Holds::Text => Some(Value::from(cell)),
+            Holds::Integer => cell.parse::<i64>().ok().map(Value::from),
+            Holds::Boolean => match cell.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "1" => Some(Value::from(true)),
+                "false" | "no" | "0" => Some(Value::from(false)),
+                _ => None,
+            },
+        }
+    }
+
+    fn fault(&self, row: u64, code: &str, text: String) -> Fault {
+        let (column, header) = (Some(letters(self.at)), Some(self.header.clone()));
+        Fault { row, column, header, code: code.to_owned(), text }
+    }
+}
+
+/// The letters of a column: A to Z, then AA.
+pub fn letters(at: usize) -> String {
+    let mut letters = String::new();
+    let mut left = at + 1;
+    while left > 0 {
+        let digit = u8::try_from((left - 1) % 26).unwrap_or(0);
+        letters.insert(0, char::from(b'A' + digit));
+        left = (left - 1) / 26;
+    }
+    letters
+}
+
+/// Builds the record of a row and checks it; a cell that is empty leaves its field out.
+pub fn record(
+    constants: &Map<String, Value>,
+    columns: &[Column],
+    row: u64,
+    cells: &csv::StringRecord,
+) -> Result<Value, Vec<Fault>> {
+    let mut builder = Builder::default();
+    let mut faults = Vec::new();
+    for (pointer, value) in constants {
+        builder.put(pointer, value.clone());
+    }
+    let mut filled: Vec<(String, &Column)> = Vec::new();
+    for column in columns {
+        let cell = cells.get(column.at).unwrap_or_default().trim();
+        if cell.is_empty() {
+            continue;
+        }
+        let items: Vec<&str> = if column.list { cell.split(ITEMS).collect() } else { vec![cell] };
+        for (i, item) in items.into_iter().enumerate() {
+            match column.value(item.trim()) {
+                Some(value) => {
+                    let pointer = match column.pointer.strip_suffix('*') {
+                        Some(list) => format!("{list}{i}"),
+                        None => column.pointer.clone(),
+                    };
+                    filled.push((builder.put(&pointer, value), column));
+                }
+                None => {
+                    let text = format!("{item:?} is not {:?} (hint: correct it)", column.holds);
+                    faults.push(column.fault(row, "wrong-type", text));
+                }
+            }
+        }
+    }
+    if let Err(findings) = Standard::v1().validate(&builder.record) {
+        let errors = findings.iter().filter(|f| f.severity == Severity::Error);
+        faults.extend(errors.map(|finding| fault_of(row, finding, &filled)));
+    }
+    if faults.is_empty() { Ok(builder.record) } else { Err(faults) }
+}
+
+/// The cell that a finding is about: the one that filled the place, or one below it.
+fn fault_of(row: u64, finding: &Finding, filled: &[(String, &Column)]) -> Fault {
+    let at = finding.pointer.as_str();
+    let exact = filled.iter().find(|(pointer, _)| pointer == at);
+    let below = || {
+        filled
+            .iter()
+            .find(|(pointer, _)| pointer.strip_prefix(at).is_some_and(|r| r.starts_with('/')))
+    };
+    let text = format!("{at}: {} (hint: {})", finding.message, finding.hint);
+    match exact.or_else(|| below().filter(|_| !at.is_empty())) {
+        Some((_, column)) => column.fault(row, &finding.code, text),
+        None => Fault { row, column: None, header: None, code: finding.code.clone(), text },
+    }
+}
+
+/// Puts values into their places. Items of a list that a row leaves out leave no hole: those that
+/// follow move up. Pointers are those of one schema: no place is a list and an object.
+#[derive(Default)]
+struct Builder {
+    record: Value,
+    moved: HashMap<String, usize>,
+}
+
+impl Builder {
+    /// Puts a value and gives the pointer at which it came to stand.
+    fn put(&mut self, pointer: &str, value: Value) -> String {
+        let (mut wanted, mut at) = (String::new(), String::new());
+        let mut place = &mut self.record;
+        for segment in pointer.split('/').skip(1) {
+            wanted.push('/');
+            wanted.push_str(segment);
+            if segment.bytes().all(|b| b.is_ascii_digit()) {
+                if !place.is_array() {
+                    *place = Value::Array(Vec::new());
+                }
+                let Value::Array(items) = place else { return at };
+                let index = *self.moved.entry(wanted.clone()).or_insert(items.len());
+                if index >= items.len() {
+                    items.push(Value::Null);
+                }
+                at.push_str(&format!("/{index}"));
+                let last = items.len().saturating_sub(1);
+                let Some(item) = items.get_mut(index.min(last)) else { return at };
+                place = item;
+            } else {
+                if !place.is_object() {
+                    *place = Value::Object(Map::new());
+                }
+                let Value::Object(fields) = place else { return at };
+                at.push('/');
+                at.push_str(segment);
+                place = fields.entry(segment).or_insert(Value::Null);
+            }
+        }
+        *place = value;
+        at
+    }
+}
+
+/// Checks that no two columns fill the same field.
+pub fn distinct(columns: &[Column]) -> anyhow::Result<()> {
+    let mut seen: HashMap<&str, &Column> = HashMap::new();
+    for column in columns {
+        if let Some(earlier) = seen.insert(&column.pointer, column) {
+            let (a, b) = (letters(earlier.at), letters(column.at));
+            ensure!(false, "columns {a} and {b} both fill {}", column.pointer);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_are_lettered_as_a_spreadsheet_does() {
+        let named: Vec<String> = [0, 25, 26, 51, 52, 701, 702].map(letters).into();
+        assert_eq!(named, ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]);
+    }
+
+    #[test]
+    fn an_item_left_out_of_a_list_leaves_no_hole() {
+        let mut builder = Builder::default();
+        assert_eq!(
+            builder.put("/goodsItem/2/found/description", json!("b")),
+            "/goodsItem/0/found/description"
+        );
+        assert_eq!(builder.put("/goodsItem/2/category", json!("DRG")), "/goodsItem/0/category");
+        assert_eq!(builder.put("/goodsItem/5/category", json!("NPS")), "/goodsItem/1/category");
+        let expected = json!({"goodsItem": [
+            {"found": {"description": "b"}, "category": "DRG"}, {"category": "NPS"}]});
+        assert_eq!(builder.record, expected);
+    }
+
+    #[test]
+    fn a_bad_cell_is_named_by_row_and_column() {
+        let kind = Standard::v1().kind("seizure-notice").unwrap();
+        let columns = [
+            Column::new(kind, 0, "Issued", "/issueDate").unwrap(),
+            Column::new(kind, 1, "Found HS", "/goodsItem/0/found/classificationId").unwrap(),
+        ];
+        let constants = Map::from_iter([("/kind".to_owned(), json!("seizure-notice"))]);
+        let cells = csv::StringRecord::from(vec!["2020-07-02", "771234"]);
+        let faults = record(&constants, &columns, 7, &cells).unwrap_err();
+        let hs = faults.iter().find(|f| f.code == "hs-structure").unwrap();
+        assert_eq!(
+            (hs.row, hs.column.as_deref(), hs.header.as_deref()),
+            (7, Some("B"), Some("Found HS"))
+        );
+        assert!(
+            faults.iter().any(|f| f.column.is_none()),
+            "what is missing has no cell: {faults:?}"
+        );
+        let unknown = Column::new(kind, 2, "X", "/nowhere").unwrap_err().to_string();
+        assert!(unknown.contains("column C") && unknown.contains("/nowhere"), "{unknown}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_row_panics_and_what_is_put_is_found_at_the_pointer_given(
+            pointers in prop::collection::vec("/[a-c]/[0-9]{1,2}/[d-f]", 1..8),
+        ) {
+            let mut builder = Builder::default();
+            if let Some((last, first)) = pointers.split_last() {
+                first.iter().for_each(|p| { builder.put(p, json!("x")); });
+                let at = builder.put(last, json!("last"));
+                prop_assert_eq!(builder.record.pointer(&at), Some(&json!("last")));
+            }
+        }
+    }
+}
