@@ -5,55 +5,56 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::NodeHandle;
 
+/// Makes [`Counters`]: one line for each counter, with its name and help in the metrics.
+macro_rules! counters {
+    ($($field:ident $name:literal $help:literal;)*) => {
+        /// Counts for operators, from zero at each start.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $(pub(super) $field: AtomicU64,)*
+        }
+
+        impl Counters {
+            /// Name, help and value of each.
+            fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$(($name, $help, self.$field.load(Ordering::Relaxed)),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    published "records_published_total" "Records published here.";
+    refused "records_refused_total" "Records refused at publication.";
+    accepted "messages_accepted_total" "Gossip messages accepted.";
+    ignored "messages_ignored_total" "Gossip messages ignored.";
+    rejected "messages_rejected_total" "Messages and answers rejected as forged or malformed.";
+    quarantined "entries_quarantined_total" "Entries of peers quarantined.";
+    peers_refused "peers_refused_total" "Connections refused.";
+    commits "commits_total" "Journal commits.";
+    commit_failures "commit_failures_total" "Journal commits that failed.";
+    facts "facts_total" "Facts made durable.";
+    orders_dropped "orders_dropped_total" "Network orders dropped because the queue was full.";
+    not_announced "announcements_not_sent_total" "Announcements that found no peer.";
+    alarms "alarms_total" "Logs that contradicted themselves.";
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
 impl NodeHandle {
     /// Counts in the Prometheus text format.
     pub fn metrics(&self) -> String {
-        let counters = &self.inner.counters;
         let mut text = String::new();
-        let mut counter = |name: &str, help: &str, value: u64| {
+        for (name, help, value) in self.inner.counters.each() {
             let _ = writeln!(
                 text,
                 "# HELP sealwire_{name} {help}\n# TYPE sealwire_{name} counter\nsealwire_{name} {value}"
             );
-        };
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        counter("records_published_total", "Records published here.", read(&counters.published));
-        counter(
-            "records_refused_total",
-            "Records refused at publication.",
-            read(&counters.refused),
-        );
-        counter("messages_accepted_total", "Gossip messages accepted.", read(&counters.accepted));
-        counter("messages_ignored_total", "Gossip messages ignored.", read(&counters.ignored));
-        counter(
-            "messages_rejected_total",
-            "Messages and answers rejected as forged or malformed.",
-            read(&counters.rejected),
-        );
-        counter(
-            "entries_quarantined_total",
-            "Entries of peers quarantined.",
-            read(&counters.quarantined),
-        );
-        counter("peers_refused_total", "Connections refused.", read(&counters.peers_refused));
-        counter("commits_total", "Journal commits.", read(&counters.commits));
-        counter(
-            "commit_failures_total",
-            "Journal commits that failed.",
-            read(&counters.commit_failures),
-        );
-        counter("facts_total", "Facts made durable.", read(&counters.facts));
-        counter(
-            "orders_dropped_total",
-            "Network orders dropped because the queue was full.",
-            read(&counters.orders_dropped),
-        );
-        counter(
-            "announcements_not_sent_total",
-            "Announcements that found no peer.",
-            read(&counters.not_announced),
-        );
-        counter("alarms_total", "Logs that contradicted themselves.", read(&counters.alarms));
+        }
         let status = self.status();
         let mut gauge = |name: &str, labels: &str, value: u64| {
             let _ = writeln!(text, "sealwire_{name}{labels} {value}");

@@ -10,7 +10,7 @@ mod startup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use sealwire_gossip as gossip;
@@ -27,36 +27,13 @@ use crate::refusal::Refusal;
 
 use driver::{Driver, Message, Snapshot};
 use guard::Guard;
+use metrics::Counters;
 use peers::Peers;
 pub use publish::{Published, Submission};
 
 /// How long after its expiry a register still serves, in seconds: 30 days, each start and each
 /// publication in it being logged as a warning.
 pub const REGISTER_GRACE_SECS: i64 = 30 * 24 * 3600;
-
-/// Counts for operators.
-#[derive(Debug, Default)]
-pub struct Counters {
-    accepted: AtomicU64,
-    ignored: AtomicU64,
-    rejected: AtomicU64,
-    quarantined: AtomicU64,
-    peers_refused: AtomicU64,
-    published: AtomicU64,
-    refused: AtomicU64,
-    commits: AtomicU64,
-    commit_failures: AtomicU64,
-    facts: AtomicU64,
-    orders_dropped: AtomicU64,
-    not_announced: AtomicU64,
-    alarms: AtomicU64,
-}
-
-impl Counters {
-    fn add(counter: &AtomicU64, count: u64) {
-        counter.fetch_add(count, Ordering::Relaxed);
-    }
-}
 
 /// The running node, as HTTP and the command line see it.
 #[derive(Clone)]
