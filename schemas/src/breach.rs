@@ -274,6 +274,29 @@ pub fn handling_missing(rule: &Rule, record: &Value, found: &mut Found) {
     }
 }
 
+pub fn air_waybill_number(rule: &Rule, record: &Value, found: &mut Found) {
+    document_number(rule, record, ("air-waybill", check::air_waybill), found);
+}
+
+pub fn postal_item_number(rule: &Rule, record: &Value, found: &mut Found) {
+    document_number(rule, record, ("postal-item", check::postal_item), found);
+}
+
+fn document_number(
+    rule: &Rule,
+    record: &Value,
+    (kind, good): (&str, fn(&str) -> bool),
+    found: &mut Found,
+) {
+    for (pointer, document) in select(record, "/consignment/transportContractDocument/*") {
+        let id = text(document, "id").filter(|_| text(document, "typeCode") == Some(kind));
+        if let Some(id) = id.filter(|id| !good(id)) {
+            let message = format!("{id} does not hold: {}", rule.text);
+            found.push(rule.breach(format!("{pointer}/id"), document.get("id"), message));
+        }
+    }
+}
+
 pub fn below_limit(rule: &Rule, record: &Value, found: &mut Found) {
     for (pointer, result) in select(record, "/result/*") {
         let (value, limit) = (number(result, "value"), number(result, "limitOfDetection"));

@@ -114,24 +114,54 @@ pub enum Check {
     Country,
     /// ISO 4217.
     Currency,
+    /// Number in the European customs inventory of chemical substances.
+    Cus,
+    /// EC number of a substance.
+    EcNumber,
+    /// EORI number of an economic operator.
+    Eori,
+    /// GS1 number of a trade item.
+    Gtin,
     /// Harmonized System.
     Hs,
     /// IMO ship number.
     Imo,
+    /// InChIKey.
+    InchiKey,
+    /// Legal entity identifier.
+    Lei,
     /// UN/LOCODE.
     Locode,
+    /// Movement reference number.
+    Mrn,
+    /// GS1 number of a logistic unit.
+    Sscc,
+    /// Unique consignment reference.
+    Ucr,
+    /// Vehicle identification number.
+    Vin,
 }
 
 impl Check {
     /// All checks.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 17] = [
         Self::Cas,
         Self::Container,
         Self::Country,
         Self::Currency,
+        Self::Cus,
+        Self::EcNumber,
+        Self::Eori,
+        Self::Gtin,
         Self::Hs,
         Self::Imo,
+        Self::InchiKey,
+        Self::Lei,
         Self::Locode,
+        Self::Mrn,
+        Self::Sscc,
+        Self::Ucr,
+        Self::Vin,
     ];
 
     /// The word in schemas.
@@ -141,9 +171,19 @@ impl Check {
             Self::Container => "container",
             Self::Country => "country",
             Self::Currency => "currency",
+            Self::Cus => "cus",
+            Self::EcNumber => "ec-number",
+            Self::Eori => "eori",
+            Self::Gtin => "gtin",
             Self::Hs => "hs",
             Self::Imo => "imo",
+            Self::InchiKey => "inchi-key",
+            Self::Lei => "lei",
             Self::Locode => "locode",
+            Self::Mrn => "mrn",
+            Self::Sscc => "sscc",
+            Self::Ucr => "ucr",
+            Self::Vin => "vin",
         }
     }
 }

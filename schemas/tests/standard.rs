@@ -47,6 +47,12 @@ fn codes(record: &Value) -> Vec<String> {
 
 /// Sets a field, or takes it away for null.
 fn set(record: &mut Value, pointer: &str, value: &Value) {
+    if !value.is_null()
+        && let Some(field) = record.pointer_mut(pointer)
+    {
+        field.clone_from(value);
+        return;
+    }
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     let parent = record.pointer_mut(parent).unwrap();
     if value.is_null() {
@@ -259,6 +265,8 @@ fn forged_fields_are_refused_each_with_its_code() {
 fn breaches() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let found_hs = "/goodsItem/0/found/classificationId";
     let container = "/consignment/transportEquipment/0/id";
+    let waybill = "/consignment/transportContractDocument/1/id";
+    let parcel = "/consignment/transportContractDocument/2/id";
     vec![
         ("hs-structure", "case-01", found_hs, json!("770100")),
         ("hs-listed", "case-02a", found_hs, json!("293971")),
@@ -270,6 +278,43 @@ fn breaches() -> Vec<(&'static str, &'static str, &'static str, Value)> {
             "case-01",
             "/consignment/borderTransportMeans/imoNumber",
             json!("9074720"),
+        ),
+        ("ec-number-check-digit", "knowledge-item-01", "/substance/0/ecNumber", json!("200-839-5")),
+        ("cus-form", "knowledge-item-01", "/substance/0/cusNumber", json!("00000000-")),
+        (
+            "inchi-key-form",
+            "case-05",
+            "/substance/0/inchiKey",
+            json!("LWOCBHBFWNGPGM-QGZVFWFLSB-N"),
+        ),
+        (
+            "vin-check-digit",
+            "assistance-request-01",
+            "/consignment/borderTransportMeans/vin",
+            json!("1M8GDM9A1KP042788"),
+        ),
+        ("air-waybill-check-digit", "assistance-request-02", waybill, json!("000-12345674")),
+        ("postal-item-check-digit", "assistance-request-02", parcel, json!("RR473124828ID")),
+        ("gtin-check-digit", "assistance-reply-01", "/goodsItem/0/gtin/0", json!("9529999000003")),
+        (
+            "sscc-check-digit",
+            "assistance-reply-01",
+            "/goodsItem/0/packaging/0/sscc/0",
+            json!("395299990000000011"),
+        ),
+        (
+            "lei-check-digits",
+            "assistance-request-01",
+            "/party/0/lei",
+            json!("FICT00FICTIONALLT192"),
+        ),
+        ("eori-form", "assistance-request-01", "/party/0/eori", json!("QQFICTIONAL0001")),
+        ("ucr-form", "assistance-request-01", "/consignment/ucr", json!("LT-FICTIONAL-0001")),
+        (
+            "mrn-check-digit",
+            "assistance-request-01",
+            "/consignment/mrn/0",
+            json!("20DEFICTIONAL00001"),
         ),
         ("country-assigned", "case-01", "/event/reportingCountryCode", json!("QQ")),
         ("currency-assigned", "case-01", "/goodsItem/0/value/currencyCode", json!("XYZ")),
