@@ -94,7 +94,15 @@ fn a_directory_of_the_first_version_opens_serves_and_goes_on() {
     node.start();
     let expected: Value =
         serde_json::from_slice(&fs::read(kept().join(EXPECTED)).unwrap()).unwrap();
-    assert_eq!(said_of(&node), expected, "what was stored then is read the same now");
+    let mut said = said_of(&node);
+    // A later version has more rules to leave unchecked; those of then it leaves unchecked still.
+    let then = expected["records"].as_array().unwrap();
+    for (now, then) in said["records"].as_array_mut().unwrap().iter_mut().zip(then) {
+        let then = then["not_checkable"].as_array().unwrap();
+        let still = now["not_checkable"].as_array_mut().unwrap();
+        still.retain(|rule| then.contains(rule));
+    }
+    assert_eq!(said, expected, "what was stored then is read the same now");
 
     let repeated = json!({"community": SUBSTANCES, "record": lab_alert(),
         "audiences": {"operational": ["SG"], "nominal": ["SG"]}});
