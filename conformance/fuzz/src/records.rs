@@ -21,19 +21,21 @@ pub fn record(bytes: &[u8]) -> bool {
     true
 }
 
-/// One opened part of a peer's record. The first byte chooses its kind and class, the others are
-/// its plaintext.
+/// One opened part of a peer's record. The first two bytes choose its kind and its class, the
+/// others are its plaintext.
 pub fn disclosed(bytes: &[u8]) -> bool {
-    let Some((choice, plaintext)) = bytes.split_first() else { return false };
-    let Some((kind, class)) = choices().nth(usize::from(*choice)) else { return false };
+    let [kind, class, plaintext @ ..] = bytes else { return false };
+    let kind = Standard::v1().kinds().nth(usize::from(*kind));
+    let class = FieldClass::ALL.get(usize::from(*class));
+    let (Some(kind), Some(class)) = (kind, class) else { return false };
     let Ok(part) = Part::from_bytes(plaintext) else { return false };
     let fields = part.disclosures().iter().map(|field| {
         let value = cbor::to_json(&field.value)?;
         Some(Disclosure { pointer: field.pointer.clone(), value })
     });
     let Some(fields) = fields.collect::<Option<Vec<_>>>() else { return false };
-    let parts = Parts::from([(class, fields)]);
-    let check = Standard::v1().check_parts(kind, &parts);
+    let parts = Parts::from([(*class, fields)]);
+    let check = Standard::v1().check_parts(kind.name(), &parts);
     if check.refused() {
         return false;
     }
@@ -42,10 +44,4 @@ pub fn disclosed(bytes: &[u8]) -> bool {
         assert_eq!(placed, Some(&field.value), "{} is not in its place", field.pointer);
     }
     true
-}
-
-/// Every kind with every class, in the order of the first byte of [`disclosed`].
-pub(crate) fn choices() -> impl Iterator<Item = (&'static str, FieldClass)> {
-    let kinds = Standard::v1().kinds().map(|kind| kind.name());
-    kinds.flat_map(|kind| FieldClass::ALL.into_iter().map(move |class| (kind, class)))
 }

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sealwire_schemas::{Standard, parse_json};
+use sealwire_schemas::{FieldClass, Standard, parse_json};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::statement::Denial;
 
-use crate::{keys, records};
+use crate::keys;
 
 /// Larger files and texts are no seeds: the bytes between the places that matter teach nothing.
 const MAX_SEED_BYTES: usize = 64 * 1024;
@@ -32,6 +32,8 @@ pub fn all() -> Vec<Vec<u8>> {
         items_of(&bytes, &mut seeds);
         seeds.insert(bytes);
     }
+    let enveloped: Vec<Vec<u8>> = seeds.iter().flat_map(|seed| envelope_content(seed)).collect();
+    seeds.extend(enveloped);
     seeds.into_iter().filter(|seed| seed.len() <= MAX_SEED_BYTES).collect()
 }
 
@@ -74,6 +76,7 @@ fn texts_of(json: &serde_json::Value, seeds: &mut BTreeSet<Vec<u8>>) {
 fn opened(bytes: &[u8]) -> Vec<Vec<u8>> {
     let record = parse_json(bytes).ok().and_then(|json| Standard::v1().validate(&json).ok());
     let Some(record) = record else { return Vec::new() };
+    let kind = Standard::v1().kinds().position(|kind| kind.name() == record.kind().name());
     let mut seeds = Vec::new();
     for (class, fields) in record.split() {
         let disclosures = fields.into_iter().filter_map(|field| {
@@ -81,9 +84,10 @@ fn opened(bytes: &[u8]) -> Vec<Vec<u8>> {
             Some(Disclosure { pointer: field.pointer, value, salt: [7; 16] })
         });
         let part = Part::new(disclosures.collect()).map(|part| part.to_bytes());
-        let choice = records::choices().position(|choice| choice == (record.kind().name(), class));
-        if let (Ok(part), Some(Ok(choice))) = (part, choice.map(u8::try_from)) {
-            seeds.push([&[choice], part.as_slice()].concat());
+        let class = FieldClass::ALL.into_iter().position(|other| other == class);
+        let choice = [kind, class].map(|at| at.and_then(|at| u8::try_from(at).ok()));
+        if let (Ok(part), [Some(kind), Some(class)]) = (part, choice) {
+            seeds.push([&[kind, class], part.as_slice()].concat());
             seeds.push(part);
         }
     }
@@ -104,6 +108,15 @@ fn items_of(mut bytes: &[u8], seeds: &mut BTreeSet<Vec<u8>>) {
         let proof = vec![*keys::commitment(); 3];
         seeds.extend(messages(Item { index, statement, proof, sealed }));
     }
+}
+
+/// The byte strings in a COSE envelope: a statement's manifest among them.
+fn envelope_content(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(Value::Tag(_, message)) = cbor::decode("seed", bytes, MAX_SEED_BYTES) else {
+        return Vec::new();
+    };
+    let items = message.into_array().unwrap_or_default();
+    items.into_iter().filter_map(|item| item.into_bytes().ok()).collect()
 }
 
 fn byte_strings(value: Value) -> BTreeMap<String, Vec<u8>> {

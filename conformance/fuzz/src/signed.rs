@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use ed25519_dalek::Signer as _;
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::id::ed25519_thumbprint;
+use sealwire_wire::message::MAX_RESPONSE_BYTES;
 use sealwire_wire::register::{Draft, Introduction, Register};
 use sealwire_wire::statement::{
     Denial, MAX_STATEMENT_BYTES, Statement, TYP_DENIAL, TYP_STATEMENT, sign,
@@ -15,10 +16,10 @@ use crate::keys;
 /// Statements; the bytes are also signed as a manifest.
 pub fn statement(bytes: &[u8]) -> bool {
     let enveloped = envelope(TYP_STATEMENT, bytes);
-    if let Ok(ours) = Statement::parse(&enveloped) {
+    if let Some(Ok(ours)) = enveloped.as_deref().map(Statement::parse) {
         assert!(ours.verify(&keys::public()).is_ok(), "our own signature does not hold");
     }
-    same_statement(bytes) | same_statement(&enveloped)
+    same_statement(bytes) | enveloped.is_some_and(|bytes| same_statement(&bytes))
 }
 
 /// Whether a statement is read, and if so, as what is signed as the same bytes.
@@ -45,7 +46,8 @@ fn unkeyed(bytes: &[u8]) -> Option<(Value, Value)> {
 /// Signed answers that indexes are not addressed to the asker; the bytes are also signed as the
 /// payload of one.
 pub fn denial(bytes: &[u8]) -> bool {
-    same_denial(bytes) | same_denial(&envelope(TYP_DENIAL, bytes))
+    let enveloped = envelope(TYP_DENIAL, bytes);
+    same_denial(bytes) | enveloped.is_some_and(|bytes| same_denial(&bytes))
 }
 
 fn same_denial(bytes: &[u8]) -> bool {
@@ -59,8 +61,9 @@ fn same_denial(bytes: &[u8]) -> bool {
     true
 }
 
-/// A COSE_Sign1 over any payload, by our key.
-fn envelope(typ: &str, payload: &[u8]) -> Vec<u8> {
+/// A COSE_Sign1 by our key over a payload that is CBOR; any other is not worth a signature.
+fn envelope(typ: &str, payload: &[u8]) -> Option<Vec<u8>> {
+    cbor::decode_plain("payload", payload, MAX_RESPONSE_BYTES).ok()?;
     let label = |label: i64, value| (Value::from(label), value);
     let claims = keys::claims();
     let cwt = Value::Map(vec![
@@ -80,7 +83,7 @@ fn envelope(typ: &str, payload: &[u8]) -> Vec<u8> {
     let signature = keys::signer().sign(&cbor::encode(&Value::Array(to_sign))).to_bytes();
     let message =
         vec![protected, Value::Map(Vec::new()), cbor::bytes(payload), cbor::bytes(signature)];
-    cbor::encode(&Value::Tag(18, Box::new(Value::Array(message))))
+    Some(cbor::encode(&Value::Tag(18, Box::new(Value::Array(message)))))
 }
 
 /// Registers: the first, the one after it, and drafts.
