@@ -20,7 +20,7 @@ use sealwire_wire::message::{Announcement, Item, MAX_RESPONSE_BYTES, Request, Re
 use sealwire_wire::part::{Part, commitment_of_bytes};
 
 pub use records::{disclosed, record};
-pub use sealed::{sealed_part, wrap};
+pub use sealed::{seal_key, sealed_part, wrap};
 pub use signed::{denial, introduction, register, statement};
 pub use texts::{id, note, policy, receipt, tile};
 
@@ -28,7 +28,7 @@ pub use texts::{id, note, policy, receipt, tile};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its program.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("cbor", cbor),
     ("denial", denial),
     ("disclosed", disclosed),
@@ -41,6 +41,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("receipt", receipt),
     ("record", record),
     ("register", register),
+    ("seal_key", seal_key),
     ("sealed_part", sealed_part),
     ("statement", statement),
     ("tile", tile),

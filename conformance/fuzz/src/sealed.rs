@@ -2,8 +2,8 @@
 
 use sealwire_wire::part::{Part, commitment_of_bytes};
 use sealwire_wire::seal::{
-    AudienceContext, PartContext, SealSecretKey, open_part, open_part_unchecked, padded_len,
-    seal_part, sealed_padded_len, unwrap,
+    AudienceContext, PartContext, SealPublicKey, SealSecretKey, open_part, open_part_unchecked,
+    padded_len, seal_part, sealed_padded_len, unwrap,
 };
 
 use crate::keys;
@@ -35,6 +35,13 @@ pub fn sealed_part(bytes: &[u8]) -> bool {
     assert_eq!(unchecked.ok().as_deref().map(Vec::as_slice), Some(bytes));
     assert_eq!(open_part(&secret, context, &sealed).ok(), Part::from_bytes(bytes).ok());
     part.is_ok()
+}
+
+/// Public keys that secrets are wrapped for.
+pub fn seal_key(bytes: &[u8]) -> bool {
+    let Ok(key) = SealPublicKey::from_bytes(bytes) else { return false };
+    assert_eq!(key.as_bytes(), bytes);
+    true
 }
 
 /// Audience secrets wrapped for their members.
