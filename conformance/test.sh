@@ -67,9 +67,10 @@ test_rust() {
     cargo test --release --locked --workspace
 }
 
-# A workspace of its own: see docs/dependencies.md. Shares what is built above.
+# Workspaces of their own: see docs/dependencies.md. They share what is built above.
 test_grammars() {
     cargo test --release --locked --manifest-path conformance/cddl/Cargo.toml
+    cargo test --release --locked --manifest-path conformance/fuzz/Cargo.toml
 }
 
 # Two versions of a register with 2 of 3 governors, written by the real program.
