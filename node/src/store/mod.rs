@@ -19,6 +19,7 @@ mod index;
 mod lock;
 mod logs;
 mod reader;
+mod room;
 mod rows;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -217,6 +218,8 @@ impl Writer {
         }
         self.check(facts)?;
         let frames: Vec<Frame> = facts.iter().map(Fact::to_frame).collect();
+        let length = frames.iter().map(|frame| frame.payload.len() as u64).sum();
+        room::check(&self.reader.inner.data, length)?;
         let positions = self.journal.append(&frames)?;
         match self.show(facts, &frames, &positions) {
             Ok(()) => Ok(()),
