@@ -11,6 +11,7 @@
 
 mod world;
 mod stories {
+    mod adversity;
     mod crash;
     mod custody;
     mod import;

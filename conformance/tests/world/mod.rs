@@ -3,6 +3,7 @@
 //! Three members, three governors of whom two sign, two communities. Knows the commands and the
 //! HTTP interface, and nothing of how a node does its work.
 
+mod liar;
 mod node;
 
 use std::fs;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use liar::{Liar, seed};
 pub use node::{Event, Node};
 
 /// Longest wait for anything: far beyond what a slow machine needs.
@@ -64,7 +66,10 @@ pub fn program(name: &str) -> PathBuf {
 
 /// A command of the program, with nothing of the caller's own configuration.
 pub fn sealwire() -> Command {
-    let mut command = Command::new(program("sealwire"));
+    alone(Command::new(program("sealwire")))
+}
+
+fn alone(mut command: Command) -> Command {
     for variable in ["SEALWIRE_TOKEN", "SEALWIRE_CONFIG", "SEALWIRE_URL", "SEALWIRE_LOG"] {
         command.env_remove(variable);
     }
@@ -310,12 +315,16 @@ impl World {
         file
     }
 
-    /// Audits the log of a member until both other members have cosigned all of it.
+    /// Audits the log of a running member until its files, which follow the node, hold all of it
+    /// with the cosignatures of both other members.
     pub fn audited(&self, member: &str) {
-        let (trust, data) = (self.trust(member), self.node(member).data());
+        let (trust, node) = (self.trust(member), self.node(member));
         until(&format!("verified audit of {member}"), || {
-            let output = run(&["audit", "verify", text(&data), "--trust", text(&trust)]);
-            if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output)) }
+            let (data, trust) = (node.data(), text(&trust));
+            let output = run(&["--json", "audit", "verify", text(&data), "--trust", trust]);
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+            let whole = output.status.success() && report["size"] == node.size();
+            if whole { Ok(()) } else { Err(said(&output)) }
         });
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::http::Request;
 
-use super::{sealwire, text, until};
+use super::{alone, program, sealwire, text, until};
 
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -77,6 +77,8 @@ pub struct Node {
     url: String,
     token: String,
     agent: ureq::Agent,
+    /// A command that the node runs under; none for most.
+    wrapper: Vec<String>,
     process: Option<Child>,
 }
 
@@ -108,8 +110,14 @@ impl Node {
             url,
             token: token.trim().to_owned(),
             agent,
+            wrapper: Vec::new(),
             process: None,
         }
+    }
+
+    /// Has the process started by a command of its own, which has to become it at last.
+    pub fn wrap(&mut self, command: &[&str]) {
+        self.wrapper = command.iter().map(|&word| word.to_owned()).collect();
     }
 
     pub fn member(&self) -> &str {
@@ -141,12 +149,27 @@ impl Node {
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.member);
         let log = File::options().create(true).append(true).open(self.dir.join("node.log"));
-        let child = sealwire()
+        let mut command = match self.wrapper.split_first() {
+            None => sealwire(),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program("sealwire"));
+                alone(command)
+            }
+        };
+        let child = command
             .args(["run", "--config", text(&self.config())])
             .stdout(Stdio::null())
             .stderr(log.expect("a log"))
             .spawn();
         self.process = Some(child.expect("a process"));
+    }
+
+    /// What the process sees at a path, which may be a mount of its own.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        let pid = self.process.as_ref().expect("a running node").id();
+        let inside = path.strip_prefix("/").expect("a path from the root");
+        PathBuf::from(format!("/proc/{pid}/root")).join(inside)
     }
 
     /// Starts the process and waits until it is ready.

@@ -1,0 +1,270 @@
+//! What may befall a federation: a disk that fills, a member that lies, a log that was exchanged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use sealwire_wire::message::{Announcement, Item, Request, Response};
+use sealwire_wire::statement::{Claims, Statement, sign};
+use serde_json::{Value, json};
+
+use crate::world::{
+    Liar, Node, SUBSTANCES, World, copy_dir, numbered, run, said, seed, text, until,
+};
+
+/// Room of the small disk, and what somebody else's files take of it: at first, so that a few
+/// megabytes are left above what a node keeps for its index and log files, and then of that too.
+const DISK_MIB: usize = 48;
+const BALLAST_MIB: usize = 10;
+const MORE_BALLAST_MIB: usize = 20;
+/// Publications after which a disk of this size must be full.
+const MOST: usize = 2_000;
+
+/// Puts the data of a member on a small disk that nobody but its node sees.
+fn on_a_small_disk(node: &mut Node) {
+    let probe = std::process::Command::new("unshare").args(["-rm", "true"]).output();
+    assert!(
+        probe.as_ref().is_ok_and(|output| output.status.success()),
+        "cannot make a mount namespace: {probe:?}\n\
+         hint: install util-linux, and allow user namespaces (sysctl user.max_user_namespaces, \
+         kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)"
+    );
+    fs::create_dir(node.dir().join("small")).unwrap();
+    let script = format!(
+        "set -eu; cd '{home}'; mount -t tmpfs -o size={DISK_MIB}m,mode=700 tmpfs small; \
+         cp -a data small/data; head -c {BALLAST_MIB}M /dev/zero >small/ballast; \
+         mount --bind small/data data; exec \"$@\"",
+        home = text(node.dir()),
+    );
+    node.wrap(&["unshare", "-rm", "sh", "-c", &script, "sh"]);
+}
+
+/// Publishes until it is refused: the ids that were acknowledged, and the refusal.
+fn publish_until_refused(node: &Node, name: &str) -> (Vec<Value>, Value) {
+    let mut acknowledged = Vec::new();
+    for number in 0..MOST {
+        let record = numbered(&format!("{name}-{number}"));
+        let body = json!({"community": SUBSTANCES, "record": record});
+        let answer = node.post(body.to_string().as_bytes(), None);
+        if answer.status != 201 {
+            return (acknowledged, answer.with(507));
+        }
+        acknowledged.push(answer.json()["id"].clone());
+    }
+    panic!("{MOST} records fit on a disk of {DISK_MIB} MiB");
+}
+
+#[test]
+fn a_full_disk_refuses_a_publication_clearly_and_loses_nothing() {
+    let mut world = World::new();
+    on_a_small_disk(world.node_mut("ID"));
+    for member in ["ID", "SG", "AU"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
+    let node = world.node("ID");
+    let (mut acknowledged, refusal) = publish_until_refused(node, "F");
+    assert_eq!(refusal["code"], "disk-full", "{refusal}");
+    assert!(refusal["hint"].as_str().is_some_and(|hint| hint.contains("free space")), "{refusal}");
+    assert!(acknowledged.len() > 10, "{} were acknowledged", acknowledged.len());
+    let size = node.size();
+    let all_there = |acknowledged: &[Value]| {
+        for id in acknowledged {
+            node.get(&format!("/v1/records/{}", id.as_str().unwrap())).with(200);
+        }
+    };
+    all_there(&acknowledged);
+    let refused = json!({"community": SUBSTANCES, "record": numbered("F-again")}).to_string();
+    assert_eq!(node.post(refused.as_bytes(), Some("again")).with(507)["code"], "disk-full");
+    let small = node.seen(&node.dir().join("small"));
+    fs::write(small.join("more"), vec![0; MORE_BALLAST_MIB << 20]).unwrap();
+    assert_eq!(node.post(refused.as_bytes(), Some("again")).with(507)["code"], "disk-full");
+    assert_eq!(node.size(), size, "what was refused is not in the log");
+    all_there(&acknowledged);
+
+    for ballast in ["ballast", "more"] {
+        fs::remove_file(small.join(ballast)).unwrap();
+    }
+    let again = until("room after the ballast is gone", || {
+        let answer = node.post(refused.as_bytes(), Some("again"));
+        if answer.status == 201 { Ok(answer.json()) } else { Err(answer.text) }
+    });
+    acknowledged.push(again["id"].clone());
+    all_there(&acknowledged);
+    let last = again["id"].as_str().unwrap();
+    for member in ["SG", "AU"] {
+        world.delivered("ID", last, member);
+    }
+    world.meet();
+    for id in &acknowledged {
+        assert_eq!(world.node("SG").record(id.as_str().unwrap())["status"], "held");
+    }
+    let (trust, data) = (world.trust("ID"), node.seen(&node.data()));
+    until("verified audit of the small disk", || audit(&data, &trust, 0));
+}
+
+/// The message with its first entry altered.
+fn with_entry(good: &Announcement, alter: impl Fn(&mut Item)) -> Announcement {
+    let mut message = good.clone();
+    alter(message.items.first_mut().unwrap());
+    message
+}
+
+/// What a member with keys of its own can make of the message of another, each with the code by
+/// which a node refuses it.
+fn forged(good: &Announcement, keys: &Path) -> Vec<(&'static str, Announcement)> {
+    let statement = Statement::parse(&good.items[0].statement).unwrap();
+    let key = SigningKey::from_bytes(&seed(&keys.join("sign.key")));
+    let signed_as = |issuer: &str| {
+        let claims = Claims { issuer: issuer.parse().unwrap(), ..statement.claims().clone() };
+        let signed = sign(&key, claims, statement.manifest().clone()).unwrap();
+        with_entry(good, |item| item.statement = signed.bytes().to_vec())
+    };
+    let (note, signature) = good.checkpoint.rsplit_once("— ").unwrap();
+    let (name, signature) = signature.split_once(' ').unwrap();
+    // Within the 64 bytes, in the middle of the base64.
+    let mut characters: Vec<char> = signature.chars().collect();
+    characters[40] = if characters[40] == 'A' { 'B' } else { 'A' };
+    let signature: String = characters.into_iter().collect();
+    let checkpoint = format!("{note}— {name} {signature}");
+    vec![
+        ("signature-invalid", with_entry(good, |item| *item.statement.last_mut().unwrap() ^= 1)),
+        (
+            "statement-malformed",
+            with_entry(good, |item| item.statement.truncate(item.statement.len() - 1)),
+        ),
+        ("key-not-valid-here", signed_as("SG")),
+        ("issuer-mismatch", signed_as("AU")),
+        ("not-included", with_entry(good, |item| item.proof.truncate(item.proof.len() - 1))),
+        ("checkpoint-invalid", Announcement { checkpoint, ..good.clone() }),
+        ("checkpoint-invalid", Announcement { log: "AU".parse().unwrap(), ..good.clone() }),
+    ]
+}
+
+fn refusal(answer: &[u8]) -> String {
+    match Response::from_bytes(answer).unwrap() {
+        Response::Refused { code, .. } => code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_forged_or_truncated_message_over_a_real_socket_is_refused_and_nothing_is_lost() {
+    let mut world = World::new();
+    for member in ["ID", "SG"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
+    let mut liar = Liar::in_place_of(&world, "AU");
+    let own = world.node("ID").publish(SUBSTANCES, &numbered("L-1"));
+    world.delivered("ID", own["id"].as_str().unwrap(), "SG");
+    let heard = world.node("SG").publish(SUBSTANCES, &numbered("L-2"));
+    world.node("ID").record(heard["id"].as_str().unwrap());
+    let good = liar.hear(|bytes| {
+        let message = Announcement::from_bytes(bytes).ok()?;
+        (message.log.as_str() == "SG" && !message.items.is_empty()).then_some(message)
+    });
+    let node = world.node("ID");
+    let before = (node.size(), node.records(), node.peer("SG")["mirrored"].clone());
+    let mut rejected = node.metric("sealwire_messages_rejected_total");
+    let mut counted = |what: &str| {
+        rejected += 1;
+        until(&format!("rejection of {what}"), || {
+            let found = node.metric("sealwire_messages_rejected_total");
+            if found == rejected { Ok(()) } else { Err(format!("{found} of {rejected}")) }
+        });
+    };
+
+    let (topic, bytes) = (liar.topic(SUBSTANCES), good.to_bytes());
+    for length in [1, bytes.len() / 2, bytes.len() - 1] {
+        liar.publish(&topic, &bytes[..length]);
+        counted("a truncated message");
+    }
+    for (code, message) in forged(&good, &world.node("AU").dir().join("keys")) {
+        liar.publish(&topic, &message.to_bytes());
+        counted(code);
+        let answer = liar.request(node, &Request::Push(message).to_bytes());
+        assert_eq!(refusal(&answer), code);
+    }
+    let head = Request::Head("ID".parse().unwrap()).to_bytes();
+    for length in [0, 1, head.len() - 1] {
+        assert_eq!(refusal(&liar.request(node, &head[..length])), "request-malformed");
+        counted("a truncated request");
+    }
+    let Response::Head(note) = Response::from_bytes(&liar.request(node, &head)).unwrap() else {
+        panic!("no head of a log that anybody may see")
+    };
+    let cosigned = Request::Cosigned { note }.to_bytes();
+    assert_eq!(refusal(&liar.request(node, &cosigned)), "cosignature-invalid");
+
+    node.get("/readyz").with(200);
+    assert_eq!((node.size(), node.records(), node.peer("SG")["mirrored"].clone()), before);
+    let seen = node.peer("AU");
+    assert_eq!((&seen["mirrored"], &seen["cosigned_ours"]), (&json!(0), &json!(0)), "{seen}");
+    assert_eq!(node.metric("sealwire_alarms_total"), 0, "no log was taken to contradict itself");
+
+    liar.leave();
+    world.node_mut("AU").start();
+    for (from, to, reference) in [("ID", "SG", "L-3"), ("SG", "ID", "L-4"), ("AU", "ID", "L-5")] {
+        let published = world.node(from).publish(SUBSTANCES, &numbered(reference));
+        world.delivered(from, published["id"].as_str().unwrap(), to);
+    }
+    world.meet();
+    world.audited("ID");
+}
+
+/// Audits a data directory: what is said is good if the exit code is the wanted one.
+fn audit(data: &Path, trust: &Path, wanted: i32) -> Result<String, String> {
+    let output = run(&["audit", "verify", text(data), "--trust", text(trust)]);
+    if output.status.code() == Some(wanted) { Ok(said(&output)) } else { Err(said(&output)) }
+}
+
+/// Copies what an auditor gets of a member, once all others have cosigned it.
+fn copy_for_audit(world: &World, member: &str, name: &str) -> PathBuf {
+    world.meet();
+    world.audited(member);
+    let copy = world.dir().join(name);
+    copy_dir(&world.node(member).data(), &copy);
+    copy
+}
+
+#[test]
+fn an_auditor_with_an_earlier_checkpoint_refutes_a_log_that_was_cut_back_or_made_anew() {
+    let world = World::started();
+    for reference in ["C-1", "C-2"] {
+        world.node("ID").publish(SUBSTANCES, &numbered(reference));
+    }
+    let first = copy_for_audit(&world, "ID", "first");
+    world.node("ID").publish(SUBSTANCES, &numbered("C-3"));
+    let second = copy_for_audit(&world, "ID", "second");
+    let kept = fs::read_to_string(second.join("logs/ID/checkpoint")).unwrap();
+    world.node("ID").publish(SUBSTANCES, &numbered("C-4"));
+    let third = copy_for_audit(&world, "ID", "third");
+
+    let trust = world.trust("ID");
+    audit(&first, &trust, 0).expect("a good log, as far as one without memory can tell");
+    let remembered =
+        format!("{}checkpoint = {}\n", fs::read_to_string(&trust).unwrap(), json!(kept));
+    fs::write(&trust, remembered).unwrap();
+    for grown in [&second, &third] {
+        audit(grown, &trust, 0).expect("a log that has grown");
+    }
+    let why = audit(&first, &trust, 1).expect("a log that was cut back");
+    assert!(why.contains("entries before and has"), "{why}");
+
+    // The same names, the same records, other keys.
+    let anew = World::started();
+    for reference in ["C-1", "C-2", "C-3", "C-4"] {
+        anew.node("ID").publish(SUBSTANCES, &numbered(reference));
+    }
+    let other = copy_for_audit(&anew, "ID", "other");
+    let why = audit(&other, &trust, 1).expect("another federation of the same name");
+    assert!(why.contains("another federation, or a register regenerated"), "{why}");
+    // And the log alone exchanged, under the register that the auditor knows.
+    let exchanged = world.dir().join("exchanged");
+    copy_dir(&third, &exchanged);
+    fs::remove_dir_all(exchanged.join("logs/ID")).unwrap();
+    copy_dir(&other.join("logs/ID"), &exchanged.join("logs/ID"));
+    let why = audit(&exchanged, &trust, 1).expect("a log under other keys");
+    assert!(why.contains("REFUTED"), "{why}");
+}
