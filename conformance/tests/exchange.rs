@@ -17,6 +17,7 @@ mod stories {
     mod import;
     mod kept;
     mod refusals;
+    mod register;
 }
 
 use serde_json::{Value, json};

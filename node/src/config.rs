@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{Digest, MemberId};
 
 /// Largest configuration file accepted, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
@@ -34,8 +34,10 @@ pub const DEFAULT_P2P_LISTEN: [&str; 2] =
 pub struct Config {
     /// The member whose node this is.
     pub member: MemberId,
-    /// The signed register of the federation.
+    /// The signed register of the federation, or a directory of its versions.
     pub register: PathBuf,
+    /// The digest of the version with which the chain begins, in the place of version 1.
+    pub register_digest: Option<Digest>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// The directory of the secret keys.
@@ -95,6 +97,14 @@ pub struct Client {
 pub struct ConfigErrors {
     file: PathBuf,
     problems: Vec<Problem>,
+}
+
+/// What has to be at a path.
+#[derive(Clone, Copy)]
+enum Wanted {
+    File,
+    Directory,
+    Either,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,12 +173,14 @@ impl Config {
     /// Requires the files and directories that a node needs.
     fn check_files(&self) -> Result<(), ConfigErrors> {
         let mut problems = Vec::new();
-        let mut require = |key: &str, path: &Path, directory: bool, hint: &str| {
-            let cause = match std::fs::metadata(path) {
-                Ok(found) if found.is_dir() == directory => return,
-                Ok(_) if directory => "it is no directory".to_owned(),
-                Ok(_) => "it is no file".to_owned(),
-                Err(cause) => cause.to_string(),
+        let mut require = |key: &str, path: &Path, wanted: Wanted, hint: &str| {
+            let cause = match (std::fs::metadata(path), wanted) {
+                (Ok(found), Wanted::File) if found.is_dir() => "it is no file".to_owned(),
+                (Ok(found), Wanted::Directory) if !found.is_dir() => {
+                    "it is no directory".to_owned()
+                }
+                (Ok(_), _) => return,
+                (Err(cause), _) => cause.to_string(),
             };
             problems.push(Problem {
                 line: self.lines.get(key).copied().unwrap_or(1),
@@ -177,14 +189,14 @@ impl Config {
             });
         };
         let init = "`sealwire init` makes it; restore it from a backup if it was lost";
-        require("data.dir", &self.data_dir, true, init);
-        require("keys.dir", &self.keys_dir, true, init);
+        require("data.dir", &self.data_dir, Wanted::Directory, init);
+        require("keys.dir", &self.keys_dir, Wanted::Directory, init);
         let hint = "ask a governor for the federation's signed register and put it there";
-        require("register", &self.register, false, hint);
+        require("register", &self.register, Wanted::Either, hint);
         if let Some(tls) = &self.http.tls {
             let hint = "give a PEM file that the node may read";
-            require("http.tls.certificate", &tls.certificate, false, hint);
-            require("http.tls.key", &tls.key, false, hint);
+            require("http.tls.certificate", &tls.certificate, Wanted::File, hint);
+            require("http.tls.key", &tls.key, Wanted::File, hint);
         }
         problems.sort_by_key(|p| p.line);
         if problems.is_empty() {
@@ -220,7 +232,12 @@ member = "{member}"
 
 # The register of the federation, signed by its governors. Compare its fingerprint with theirs by
 # telephone (`sealwire register show`) before the first start.
+# Or a directory with its versions as *.json: all that follow one another are adopted at a start.
 register = "register.json"
+
+# The fingerprint or digest of the version with which this node begins, for a member that joins
+# when there are later versions already. Without it the chain begins with version 1.
+# register-digest = "fa9e 0c1d ..."
 
 [data]
 # Journal, logs, register versions and the index. Back it up with `sealwire backup`.

@@ -229,33 +229,59 @@ impl World {
         done(
             &[&["register", "add", "member", "--draft", text(&draft)], &introductions[..]].concat(),
         );
-        let witnesses = (introductions.len() - 1).to_string();
         for (id, kind) in [(SUBSTANCES, "lab-alert"), (SEIZURES, "seizure-notice")] {
             let members = MEMBERS.get(..introductions.len()).expect("members").join(",");
-            done(
-                &[
-                    &["register", "add", "community", "--draft", text(&draft), "--id", id][..],
-                    &[
-                        "--title",
-                        id,
-                        "--agreement",
-                        "test-1",
-                        "--members",
-                        &members,
-                        "--kinds",
-                        kind,
-                    ],
-                    &["--classes", CLASSES, "--tlp", "AMBER+STRICT", "--purposes", PURPOSES],
-                    &["--retention-days", "1825", "--witnesses", &witnesses],
-                ]
-                .concat(),
-            );
+            Self::community(text(&draft), id, kind, &members, &[]);
         }
         for key in keys.iter().take(2) {
             let (draft, key, out) = (text(&draft), text(key), text(&out));
             done(&["register", "sign", "--draft", draft, "--key", key, "--out", out]);
         }
         out
+    }
+
+    /// Makes a further member's directory; no register lists it yet.
+    pub fn join(&mut self, member: &str) {
+        let node = Self::init(self.dir.path(), member);
+        self.nodes.push(node);
+    }
+
+    /// A signed version of the register.
+    pub fn version(&self, version: u64) -> PathBuf {
+        let name = if version == 1 { "register.json".into() } else { format!("{version}.json") };
+        self.dir.path().join("governors").join(name)
+    }
+
+    /// The governors make the version after the last: `edit` changes the draft.
+    pub fn next_version(&self, version: u64, edit: impl FnOnce(&str)) {
+        let (governors, previous) = (self.dir.path().join("governors"), self.version(version - 1));
+        let (draft, out) = (governors.join(format!("{version}.draft")), self.version(version));
+        let (draft, out, previous) = (text(&draft), text(&out), text(&previous));
+        let lasting = ["--expires-days", "3650", "--out", draft];
+        done(&[&["register", "new", "--from", previous][..], &lasting].concat());
+        edit(draft);
+        for seat in ["one", "three"] {
+            let key = governors.join(seat);
+            let sign = ["register", "sign", "--draft", draft, "--key", text(&key)];
+            done(&[&sign[..], &["--previous", previous, "--out", out]].concat());
+        }
+    }
+
+    /// Adds a member to a draft and to the community of the laboratory alerts.
+    pub fn admit(&self, draft: &str, member: &str) {
+        let introduction = self.node(member).dir().join("member.json");
+        done(&["register", "add", "member", "--draft", draft, text(&introduction)]);
+        let members = [&MEMBERS[..], &[member]].concat().join(",");
+        Self::community(draft, SUBSTANCES, "lab-alert", &members, &["--replace"]);
+    }
+
+    fn community(draft: &str, id: &str, kind: &str, members: &str, more: &[&str]) {
+        let add = ["register", "add", "community", "--draft", draft, "--id", id, "--title", id];
+        let who = ["--agreement", "test-1", "--members", members, "--kinds", kind];
+        let what = ["--classes", CLASSES, "--tlp", "AMBER+STRICT", "--purposes", PURPOSES];
+        let witnesses = MEMBERS.len().min(members.split(',').count()) - 1;
+        let how = ["--retention-days", "1825", "--witnesses", &witnesses.to_string()];
+        done(&[&add[..], &who, &what, &how, more].concat());
     }
 
     /// The directory of all.

@@ -13,7 +13,7 @@ use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{Frontier, leaf_hash};
 use sealwire_wire::note::{TYPE_COSIGNATURE, VerifierKey};
 use sealwire_wire::policy::Policy;
-use sealwire_wire::register::{KeyUse, MAX_REGISTER_BYTES, Register};
+use sealwire_wire::register::{Draft, KeyUse, MAX_REGISTER_BYTES, Register};
 use sealwire_wire::statement::leaf_data;
 use sealwire_wire::tile::{TileId, decode_bundle};
 
@@ -96,15 +96,21 @@ pub(crate) struct Log<'a> {
     pub member: &'a MemberId,
 }
 
-/// Step 2: the register's versions form one chain, and the auditor's digest is one of them.
+/// Step 2: the register's versions form one chain, and the auditor's digest is one of them. A
+/// member that joined later keeps the chain from the version with which it began.
 fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)> {
+    let dir = dir.join("register");
     let mut current: Option<Register> = None;
     let mut known = false;
-    for version in 1u64.. {
-        let path = dir.join("register").join(format!("{version}.root.json"));
+    let first = first_version(&dir)?;
+    for version in first.. {
+        let path = dir.join(format!("{version}.root.json"));
         let Some(bytes) = read(&path, MAX_REGISTER_BYTES as u64)? else { break };
         let next = match &current {
-            None => Register::trust_first(&bytes, None),
+            None if version == 1 => Register::trust_first(&bytes, None),
+            // Nothing but the auditor's digest, here or further on, vouches for a later start.
+            None => Draft::from_bytes(&bytes)
+                .and_then(|draft| Register::trust_first(&bytes, Some(&draft.digest()))),
             Some(previous) => previous.update(&bytes),
         };
         match next {
@@ -122,10 +128,23 @@ fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)> {
             trust.register
         )),
         Some(register) => {
-            let detail = format!("versions 1 to {}, one chain", register.version());
+            let detail = format!("versions {first} to {}, one chain", register.version());
             Ok((register, detail))
         }
     }
+}
+
+/// The lowest version in the directory; 1 if there is none.
+fn first_version(dir: &Path) -> Checked<u64> {
+    let files = match fs::read_dir(dir) {
+        Ok(files) => files,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(1),
+        Err(cause) => return undecided(format!("cannot read {}: {cause}", dir.display())),
+    };
+    let version = |file: std::io::Result<fs::DirEntry>| -> Option<u64> {
+        file.ok()?.file_name().to_str()?.strip_suffix(".root.json")?.parse().ok()
+    };
+    Ok(files.filter_map(version).min().unwrap_or(1))
 }
 
 /// Step 3: the checkpoint is signed by the log's key.

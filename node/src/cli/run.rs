@@ -25,7 +25,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let config = Config::load_for_run(&args.config).map_err(Failure::usage)?;
     telemetry::start(&config.log).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::fault)?;
-    runtime.block_on(serve(&config)).map_err(Failure::Fault)?;
+    runtime.block_on(serve(&config)).map_err(|cause| match cause.downcast::<node::Unusable>() {
+        Ok(unusable) => Failure::usage(unusable),
+        Err(fault) => Failure::Fault(fault),
+    })?;
     Ok(Exit::Done)
 }
 

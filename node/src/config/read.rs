@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{Digest, MemberId};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -16,7 +16,7 @@ use super::{
 
 /// Every section (the empty name is the top of the file) with its keys.
 const KEYS: [(&str, &[&str]); 8] = [
-    ("", &["member", "register"]),
+    ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
     ("keys", &["dir"]),
     ("http", &["listen", "tls"]),
@@ -63,6 +63,7 @@ impl Walk<'_> {
         self.refuse_unknown(root);
         let member = self.member(root);
         let register = self.path(root, "", "register", Some("register.json"), base);
+        let register_digest = self.register_digest(root);
         let data_dir = self.path(root, "data", "dir", Some("data"), base);
         let keys_dir = self.keys_dir(root, base, data_dir.as_deref());
         let http = self.http(root, base);
@@ -72,6 +73,7 @@ impl Walk<'_> {
         Some(Config {
             member: member?,
             register: register?,
+            register_digest: register_digest?,
             data_dir: data_dir?,
             keys_dir: keys_dir?,
             http: http?,
@@ -96,6 +98,20 @@ impl Walk<'_> {
             self.problem(line, format!("accept member {text:?}: it is no member id"), hint);
         }
         member
+    }
+
+    /// `None` is a problem that was reported, `Some(None)` is no pin. Blanks are left out, so that
+    /// a fingerprint may be copied as it is printed.
+    fn register_digest(&mut self, root: &DeTable<'_>) -> Option<Option<Digest>> {
+        let Some((text, line)) = self.text(root, "", "register-digest") else { return Some(None) };
+        let digits: String = text.split_whitespace().collect();
+        let digest = digits.parse().ok();
+        if digest.is_none() {
+            let text = format!("accept register-digest {text:?}: it is no SHA-256 digest");
+            let hint = "64 hexadecimal digits, as `sealwire register show` prints them";
+            self.problem(line, text, hint);
+        }
+        digest.map(Some)
     }
 
     /// By default the directory `keys` beside the data directory.
@@ -254,7 +270,7 @@ impl Walk<'_> {
                     let text =
                         format!("accept {}: there is no such setting", dotted(name, key.get_ref()));
                     let hint = if name.is_empty() {
-                        "the settings are member and register; the sections [data], [keys], \
+                        "the settings are member, register and register-digest; the sections [data], [keys], \
                          [http], [http.tls], [p2p], [log] and [client]"
                             .to_owned()
                     } else {

@@ -28,6 +28,7 @@ fn the_sample_is_read_with_its_paths_beside_it() {
     assert_eq!(config.p2p_listen, listen);
     assert_eq!(config.client.url, "http://127.0.0.1:9000");
     assert_eq!(config.client.token_file, Path::new("/etc/sealwire/operator.token"));
+    assert_eq!(config.register_digest, None);
     let commented_out_settings_are_right_too =
         text.replace("# [http.tls]", "[http.tls]").replace("# certificate =", "certificate =");
     let all = commented_out_settings_are_right_too
@@ -51,6 +52,7 @@ fn the_member_alone_is_enough_and_keys_stand_beside_the_data() {
 fn all_errors_are_reported_at_once_with_line_and_remedy() {
     let text = r#"member = "Indonesia"
 regsiter = "register.json"
+register-digest = "fa9e"
 [http]
 listen = "0.0.0.0:8443"
 [p2p]
@@ -66,20 +68,32 @@ on = true
     let expected = r#"/etc/sealwire/sealwire.toml:1: cannot accept member "Indonesia": it is no member id
   hint: this administration's id in the register, such as "ID" or "ID-RCL"
 /etc/sealwire/sealwire.toml:2: cannot accept regsiter: there is no such setting
-  hint: the settings are member and register; the sections [data], [keys], [http], [http.tls], [p2p], [log] and [client]
-/etc/sealwire/sealwire.toml:4: cannot accept http.listen "0.0.0.0:8443": outside loopback and without TLS
+  hint: the settings are member, register and register-digest; the sections [data], [keys], [http], [http.tls], [p2p], [log] and [client]
+/etc/sealwire/sealwire.toml:3: cannot accept register-digest "fa9e": it is no SHA-256 digest
+  hint: 64 hexadecimal digits, as `sealwire register show` prints them
+/etc/sealwire/sealwire.toml:5: cannot accept http.listen "0.0.0.0:8443": outside loopback and without TLS
   hint: give [http.tls] certificate and key, or listen on 127.0.0.1
-/etc/sealwire/sealwire.toml:6: cannot accept p2p.listen "0.0.0.0:4001": it is no multiaddress
+/etc/sealwire/sealwire.toml:7: cannot accept p2p.listen "0.0.0.0:4001": it is no multiaddress
   hint: multiaddresses such as "/ip4/0.0.0.0/tcp/4001" or "/ip4/0.0.0.0/udp/4001/quic-v1"
-/etc/sealwire/sealwire.toml:8: cannot accept log.format "xml": it is no such format
+/etc/sealwire/sealwire.toml:9: cannot accept log.format "xml": it is no such format
   hint: "text" or "json"
-/etc/sealwire/sealwire.toml:9: cannot accept log.filter: integer in the place of a text
+/etc/sealwire/sealwire.toml:10: cannot accept log.filter: integer in the place of a text
   hint: write it in double quotes
-/etc/sealwire/sealwire.toml:11: cannot accept client.url "ftp://node": it is no http address
+/etc/sealwire/sealwire.toml:12: cannot accept client.url "ftp://node": it is no http address
   hint: such as "http://127.0.0.1:8443"
-/etc/sealwire/sealwire.toml:12: cannot accept metrics: there is no such setting
-  hint: the settings are member and register; the sections [data], [keys], [http], [http.tls], [p2p], [log] and [client]"#;
+/etc/sealwire/sealwire.toml:13: cannot accept metrics: there is no such setting
+  hint: the settings are member, register and register-digest; the sections [data], [keys], [http], [http.tls], [p2p], [log] and [client]"#;
     assert_eq!(parse(text).unwrap_err(), expected);
+}
+
+#[test]
+fn a_fingerprint_is_pinned_as_it_is_printed_or_as_digits() {
+    let digits = "ab12".repeat(16);
+    let groups = vec!["ab12"; 16].join(" ");
+    for text in [&digits, &groups] {
+        let config = parse(&format!("member = \"ID\"\nregister-digest = \"{text}\"")).unwrap();
+        assert_eq!(config.register_digest.unwrap().to_string(), digits);
+    }
 }
 
 #[test]

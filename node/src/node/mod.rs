@@ -1,6 +1,7 @@
 //! The node: performs the machine's orders, owns channels, clock and shutdown, and is the one
 //! door through which HTTP and the command line publish and read.
 
+mod adopt;
 mod driver;
 mod guard;
 mod metrics;
@@ -101,6 +102,12 @@ pub struct Status {
     pub reasons: Vec<String>,
 }
 
+/// Why a node does not start with what its operator gave it: the register, or keys that do not
+/// fit it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct Unusable(anyhow::Error);
+
 /// Starts a node: opens the store, takes the register, listens to peers. Must be called in a
 /// tokio runtime. A node without a valid register does not start.
 pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
@@ -108,8 +115,11 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
     let mut keys = Keys::open(&config.keys_dir)?;
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
     let (mut writer, reader) = startup::open_store(config, &keys)?;
-    let register = startup::adopt_register(config, &mut writer, &reader, now)?;
-    startup::check_own_keys(config, &keys, &register)?;
+    let (register, new) = adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
+    startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
+    for bytes in new {
+        writer.commit(&[crate::store::Fact::Register { bytes }])?;
+    }
     let federation = register.federation().to_owned();
     let topics = peers::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);

@@ -11,13 +11,13 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use sealwire_schemas::Standard;
-use sealwire_wire::id::{Digest, MemberId};
-use sealwire_wire::register::{Community, Draft};
+use sealwire_wire::id::{Digest, MemberId, ed25519_thumbprint};
+use sealwire_wire::register::{Community, Draft, KeyUse, RegisterError, Status};
 use serde_json::{Value, json};
 
 use files::{
@@ -37,6 +37,11 @@ pub enum RegisterCommand {
     /// Add a member or a community to a draft. Signatures that were there are removed.
     #[command(subcommand)]
     Add(AddCommand),
+    /// Suspend a member in a draft, let it take part again, or mark it as having left.
+    Status(StatusArgs),
+    /// Give a member in a draft a further key, or end one.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Sign a draft as one governor; with enough signatures it becomes a register.
     Sign(SignArgs),
     /// Print a register or draft: members, communities, signatures, expiry and fingerprint.
@@ -140,6 +145,67 @@ pub struct CommunityArgs {
     pub replace: bool,
 }
 
+/// Arguments of `register status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// The draft to change.
+    #[arg(long, value_name = "FILE")]
+    pub draft: PathBuf,
+    /// The member.
+    #[arg(long, value_name = "ID")]
+    pub member: MemberId,
+    /// active, suspended (nothing from or to it, earlier entries stay valid) or left (taken out
+    /// of all communities as well).
+    pub status: Status,
+}
+
+/// What can be done with a member's keys.
+#[derive(Debug, clap::Subcommand)]
+pub enum KeyCommand {
+    /// Add a key that counts from a leaf index of the member's own log.
+    Add(AddKeyArgs),
+    /// End or revoke a key: what it signed from a leaf index on does not count.
+    End(EndKeyArgs),
+}
+
+/// Arguments of `register key add`.
+#[derive(Debug, clap::Args)]
+pub struct AddKeyArgs {
+    /// The draft to change.
+    #[arg(long, value_name = "FILE")]
+    pub draft: PathBuf,
+    /// The member.
+    #[arg(long, value_name = "ID")]
+    pub member: MemberId,
+    /// What the key is for: node, log, cosign or sign.
+    #[arg(long, value_name = "USE")]
+    pub r#use: KeyUse,
+    /// The public Ed25519 key, 64 hexadecimal digits.
+    #[arg(long, value_name = "HEX")]
+    pub public: Digest,
+    /// First leaf index of the member's own log for which it counts.
+    #[arg(long, value_name = "INDEX")]
+    pub from: u64,
+}
+
+/// Arguments of `register key end`.
+#[derive(Debug, clap::Args)]
+pub struct EndKeyArgs {
+    /// The draft to change.
+    #[arg(long, value_name = "FILE")]
+    pub draft: PathBuf,
+    /// The member.
+    #[arg(long, value_name = "ID")]
+    pub member: MemberId,
+    /// The key's COSE thumbprint, as `register show` prints it.
+    #[arg(long, value_name = "DIGEST")]
+    pub thumbprint: Digest,
+    /// First leaf index of the member's own log for which it counts no more: after a theft, the
+    /// index up to which other members had cosigned.
+    #[arg(long, value_name = "INDEX")]
+    pub until: u64,
+}
+
 /// Arguments of `register sign`.
 #[derive(Debug, clap::Args)]
 pub struct SignArgs {
@@ -194,6 +260,9 @@ fn execute(command: RegisterCommand, now_unix: i64) -> Result<Report> {
         RegisterCommand::New(args) => new(&args, now_unix),
         RegisterCommand::Add(AddCommand::Member(args)) => add_member(&args),
         RegisterCommand::Add(AddCommand::Community(args)) => add_community(*args),
+        RegisterCommand::Status(args) => status(&args),
+        RegisterCommand::Key(KeyCommand::Add(args)) => add_key(&args),
+        RegisterCommand::Key(KeyCommand::End(args)) => end_key(&args),
         RegisterCommand::Sign(args) => sign(&args),
         RegisterCommand::Show(args) => show::show(&args, now_unix),
     }
@@ -304,6 +373,43 @@ fn add_community(args: CommunityArgs) -> Result<Report> {
         text: format!("added community {id}, {} members", community.members.len()),
         json: json!({"community": id, "draft": args.draft}),
     })
+}
+
+fn status(args: &StatusArgs) -> Result<Report> {
+    let StatusArgs { draft, member, status } = args;
+    edit(draft, |draft| draft.set_status(member, *status))?;
+    Ok(Report {
+        text: format!("{member} is {status} in the draft"),
+        json: json!({"member": member, "status": status.as_str(), "draft": draft}),
+    })
+}
+
+fn add_key(args: &AddKeyArgs) -> Result<Report> {
+    let AddKeyArgs { draft, member, r#use, public, from } = args;
+    edit(draft, |draft| draft.add_key(member, *r#use, &public.0, *from))?;
+    let thumbprint = ed25519_thumbprint(&public.0);
+    Ok(Report {
+        text: format!("added a {} key of {member} from leaf index {from}: {thumbprint}", r#use),
+        json: json!({"member": member, "use": r#use.as_str(), "thumbprint": thumbprint,
+                     "from": from, "draft": draft}),
+    })
+}
+
+fn end_key(args: &EndKeyArgs) -> Result<Report> {
+    let EndKeyArgs { draft, member, thumbprint, until } = args;
+    edit(draft, |draft| draft.end_key(member, thumbprint, *until))?;
+    Ok(Report {
+        text: format!("ended a key of {member} at leaf index {until}: {thumbprint}"),
+        json: json!({"member": member, "thumbprint": thumbprint, "until": until, "draft": draft}),
+    })
+}
+
+/// Changes a draft file; a change that the register's rules refuse leaves it as it was.
+fn edit(path: &Path, change: impl FnOnce(&mut Draft) -> Result<(), RegisterError>) -> Result<()> {
+    let mut draft = read_draft(path)?;
+    change(&mut draft).with_context(|| in_file(path))?;
+    draft.check().with_context(|| in_file(path))?;
+    write(path, &draft.to_bytes(), Mode::Replace)
 }
 
 fn sign(args: &SignArgs) -> Result<Report> {

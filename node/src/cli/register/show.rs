@@ -121,6 +121,15 @@ fn push_members(lines: &mut Vec<String>, summary: &Summary) {
             member.status
         ));
         lines.push(format!("               {} {addresses}", member.peer_id));
+        lines.extend(member.keys.iter().map(|key| {
+            let until = key.until.map_or(String::new(), |until| format!(" until {until}"));
+            format!(
+                "               {:<6} {} from {}{until}",
+                key.use_.as_str(),
+                key.thumbprint,
+                key.from
+            )
+        }));
     }
     lines.push(format!("communities  {}", summary.communities.len()));
     for c in &summary.communities {

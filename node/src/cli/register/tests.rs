@@ -111,6 +111,49 @@ fn the_next_version_needs_governors_of_both() {
 }
 
 #[test]
+fn a_draft_suspends_a_member_and_exchanges_its_keys() {
+    let directory = drafted();
+    let at = directory.path();
+    sealwire(at, "sign --draft @/draft --key @/a").unwrap();
+    sealwire(at, "sign --draft @/draft --key @/b --out @/1.json").unwrap();
+    let stand = |line: &str| {
+        sealwire(at, "new --from @/1.json --out @/2.draft").unwrap();
+        let done = sealwire(at, line);
+        let shown = sealwire(at, "show @/2.draft").unwrap();
+        std::fs::remove_file(at.join("2.draft")).unwrap();
+        (done, shown)
+    };
+    let (_, shown) = stand("status --draft @/2.draft --member SG suspended");
+    assert_eq!(shown.json["members"][1]["status"], "suspended");
+    assert_eq!(shown.json["communities"][0]["members"], json!(["ID", "SG"]));
+
+    let key = |use_: &str| {
+        let shown = sealwire(at, "show @/1.json").unwrap();
+        let keys = shown.json["members"][1]["keys"].as_array().unwrap().clone();
+        keys.iter().find(|k| k["use"] == use_).unwrap()["thumbprint"].as_str().unwrap().to_owned()
+    };
+    let public = hex::encode(SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes());
+    let add =
+        format!("key add --draft @/2.draft --member SG --use sign --public {public} --from 9");
+    let (added, shown) = stand(&add);
+    let print = added.unwrap().json["thumbprint"].as_str().unwrap().to_owned();
+    assert!(shown.text.contains(&format!("sign   {print} from 9")), "{}", shown.text);
+    let end =
+        format!("key end --draft @/2.draft --member SG --thumbprint {} --until 9", key("cosign"));
+    let (refused, shown) = stand(&end);
+    let refused = format!("{:#}", refused.unwrap_err());
+    assert!(refused.contains("cosign"), "an active member cosigns: {refused}");
+    assert!(!shown.text.contains("until"), "{}", shown.text);
+    let end = end.replace(&key("cosign"), &key("sign"));
+    let (_, shown) = stand(&end);
+    assert!(!shown.text.contains("until"), "one sign key has to be in force: {}", shown.text);
+    for line in ["status --draft @/2.draft --member FR left", &end.replace("SG", "FR")] {
+        let refused = format!("{:#}", stand(line).0.unwrap_err());
+        assert!(refused.contains("FR"), "{refused}");
+    }
+}
+
+#[test]
 fn refusals_say_how_to_mend_them_and_leave_the_files_as_they_were() {
     let directory = drafted();
     let at = directory.path();
