@@ -85,6 +85,11 @@ impl Standard {
 
     /// Validates a record as a whole; reports everything that is wrong at once.
     pub fn validate(&'static self, record: &Value) -> Result<ValidRecord, Vec<Finding>> {
+        self.accept(record.clone())
+    }
+
+    /// The same, for a record that is not needed if it is refused.
+    pub fn accept(&'static self, record: Value) -> Result<ValidRecord, Vec<Finding>> {
         let named = record.get("kind").and_then(Value::as_str);
         let Some(kind) = named.and_then(|name| self.kind(name)) else {
             let message = "no such record kind".to_owned();
@@ -94,12 +99,12 @@ impl Standard {
                 None => finding,
             }]);
         };
-        let mut findings = form::findings(&kind.whole, record, &kind.tree);
-        kind.run_rules(record, Classes::ALL, &mut findings);
+        let mut findings = form::findings(&kind.whole, &record, &kind.tree);
+        kind.run_rules(&record, Classes::ALL, &mut findings);
         if findings.iter().any(|f| f.severity == Severity::Error) {
             Err(bounded(findings))
         } else {
-            Ok(ValidRecord { kind, value: record.clone(), warnings: bounded(findings) })
+            Ok(ValidRecord { kind, value: record, warnings: bounded(findings) })
         }
     }
 

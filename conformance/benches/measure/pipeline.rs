@@ -47,7 +47,7 @@ impl Pipeline {
             sealwire_schemas::parse_json(&self.record).map_err(|f| anyhow!("{f:?}"))?;
         let fields = record.as_object_mut().context("cannot use the record: it is no object")?;
         fields.insert("id".to_owned(), id.to_string().into());
-        let valid = Standard::v1().validate(&record).map_err(|f| anyhow!("{f:?}"))?;
+        let valid = Standard::v1().accept(record).map_err(|f| anyhow!("{f:?}"))?;
         let (mut refs, mut parts) = (BTreeMap::new(), BTreeMap::new());
         for (class, fields) in valid.split() {
             let fields = fields.into_iter().map(|field| {

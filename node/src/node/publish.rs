@@ -170,7 +170,7 @@ async fn publish_once(
     }
     let now = context.now(unix_ms());
     let (id, record) = with_id(inner, submission.record, now.unix_ms)?;
-    let valid = Standard::v1().validate(&record).map_err(Refusal::invalid)?;
+    let valid = Standard::v1().accept(record).map_err(Refusal::invalid)?;
     let wish = Wish { to: submission.to, audiences: classes(submission.audiences)? };
     let fields = valid.split();
     let present: BTreeSet<FieldClass> = fields.keys().copied().collect();

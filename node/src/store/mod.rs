@@ -19,6 +19,7 @@ mod index;
 mod lock;
 mod logs;
 mod reader;
+mod recent;
 mod room;
 mod rows;
 #[cfg(test)]
@@ -40,11 +41,12 @@ use self::index::{Stage, note_size};
 use self::logs::LogFiles;
 use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
+use self::recent::Recent;
 use self::rows::{State, row};
 use crate::journal::{AppendError, Frame, Journal, JournalFault, JournalReader, Position};
 
 /// Memory that sled may use for pages, in bytes.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// An index up to this size is read through once at every start, in bytes; damage to a larger
 /// one is found when it is met, and the start after that rebuilds.
 const READ_THROUGH_BYTES: u64 = 64 * 1024 * 1024;
@@ -187,8 +189,14 @@ pub fn open(
     let frames = journal.reader();
     let (db, state) = open_index(data, own, &frames)?;
     let state = replay(&db, state, &frames)?;
-    let inner =
-        Inner { db, journal: frames, data: data.to_owned(), fault: OnceLock::new(), _lock: lock };
+    let inner = Inner {
+        db,
+        journal: frames,
+        recent: Recent::default(),
+        data: data.to_owned(),
+        fault: OnceLock::new(),
+        _lock: lock,
+    };
     let reader = Reader { inner: Arc::new(inner) };
     let files = LogFiles::start(reader.clone(), discloser)
         .map_err(|source| StoreFault::Io { path: data.join("logs"), source })?;
@@ -250,6 +258,9 @@ impl Writer {
         }
         let (state, touched) = stage.finish()?;
         self.state = state;
+        for ((fact, position), frame) in facts.iter().zip(positions).zip(frames) {
+            self.reader.inner.recent.keep(*position, fact, frame.payload.len());
+        }
         self.files.touch(touched);
         Ok(())
     }

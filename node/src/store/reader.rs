@@ -1,7 +1,6 @@
 //! Reading: what the node holds, from the index and, for payloads, from the journal.
 //!
-//! A reader is cheap to clone and sees a commit as a whole once it has been applied. Nothing is
-//! cached here. The methods without a `Result` answer "nothing" when the index fails; the fault
+//! A reader is cheap to clone and sees a commit as a whole once it has been applied. The methods without a `Result` answer "nothing" when the index fails; the fault
 //! is then remembered, the writer refuses from there on ([`Reader::fault`]), and the next start
 //! rebuilds the index, so that no decision is made durable on the ground of a damaged index.
 //!
@@ -19,6 +18,7 @@ use sealwire_wire::statement::leaf_data;
 use super::StoreFault;
 use super::fact::{Decision, Fact};
 use super::lock::Lock;
+use super::recent::Recent;
 use super::rows::{
     Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, prefixed,
     read_place, row,
@@ -54,6 +54,7 @@ pub struct Cosigned {
 pub(super) struct Inner {
     pub db: sled::Db,
     pub journal: JournalReader,
+    pub recent: Recent,
     pub data: PathBuf,
     pub fault: OnceLock<String>,
     /// Held as long as anything may read or write the directory.
@@ -374,6 +375,9 @@ impl Reader {
     }
 
     fn fact(&self, at: Position) -> Result<Fact, StoreFault> {
+        if let Some(fact) = self.inner.recent.get(at) {
+            return Ok(fact);
+        }
         let frame = self.inner.journal.read(at).map_err(|e| self.note(StoreFault::from(e)))?;
         Ok(Fact::from_frame(&frame)?)
     }
