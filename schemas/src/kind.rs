@@ -36,7 +36,7 @@ impl std::fmt::Debug for Kind {
 }
 
 /// One field of a kind, as a form or a table shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field<'a> {
     /// English title.
     pub title: &'a str,
@@ -46,6 +46,12 @@ pub struct Field<'a> {
     pub holds: Holds,
     /// Whether every record has it.
     pub required: bool,
+    /// English description.
+    pub description: &'a str,
+    /// Number in the WCO Data Model.
+    pub wco_id: Option<&'a str>,
+    /// The only values that it may have; none if they are not listed in the schema.
+    pub values: Vec<&'a str>,
 }
 
 /// What a field holds.
@@ -66,7 +72,16 @@ impl<'a> Field<'a> {
             Some("boolean") => Holds::Boolean,
             _ => Holds::Text,
         };
-        Self { title: &leaf.title, class: leaf.class, holds, required }
+        let values = leaf.schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+        Self {
+            title: &leaf.title,
+            class: leaf.class,
+            holds,
+            required,
+            description: &leaf.description,
+            wco_id: leaf.wco_id.as_deref(),
+            values: values.filter_map(Value::as_str).collect(),
+        }
     }
 }
 

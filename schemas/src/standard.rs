@@ -167,6 +167,11 @@ impl ValidRecord {
         self.value.get("handling").unwrap_or(&Value::Null)
     }
 
+    /// The record, without the proof that it is valid.
+    pub fn into_value(self) -> Value {
+        self.value
+    }
+
     /// The record.
     pub fn value(&self) -> &Value {
         &self.value

@@ -41,6 +41,10 @@ pub struct Leaf {
     pub class: FieldClass,
     /// English title.
     pub title: String,
+    /// English description.
+    pub description: String,
+    /// Number in the WCO Data Model.
+    pub wco_id: Option<String>,
     /// The constraining keywords.
     pub schema: Map<String, Value>,
     /// How a coarser value is made of it.
@@ -308,8 +312,16 @@ fn leaf(schema: &Map<String, Value>, at: &str) -> Result<Node, String> {
     let constraints = LEAF_KEYWORDS.iter().filter_map(|keyword| {
         schema.get(*keyword).map(|value| ((*keyword).to_owned(), value.clone()))
     });
-    let schema = constraints.collect();
-    Ok(Node::Leaf(Box::new(Leaf { class, title, schema, coarse, check })))
+    let (description, wco_id) = (word("description").unwrap_or_default(), word("x-wco-id"));
+    Ok(Node::Leaf(Box::new(Leaf {
+        class,
+        title,
+        description: description.to_owned(),
+        wco_id: wco_id.map(str::to_owned),
+        schema: constraints.collect(),
+        coarse,
+        check,
+    })))
 }
 
 fn only(schema: &Map<String, Value>, allowed: &[&str], at: &str) -> Result<(), String> {

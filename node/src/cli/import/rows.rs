@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 
-use anyhow::{bail, ensure};
-use sealwire_schemas::{Finding, Holds, Kind, Severity, Standard};
+use anyhow::ensure;
+use sealwire_schemas::{Finding, Severity, Standard};
 use serde_json::{Map, Value};
+
+use super::profile::Target;
 
 /// What separates the items of a list in one cell.
 const ITEMS: char = ';';
@@ -18,21 +20,46 @@ pub struct Column {
     pub at: usize,
     /// What its head says.
     pub header: String,
-    /// The field that it fills.
-    pub pointer: String,
-    /// Whether its cells hold lists.
-    list: bool,
-    holds: Holds,
+    /// The field that it fills; a last `*` is for a list in one cell.
+    pub target: Target,
 }
 
-/// Something wrong with a row.
+/// A text on its way into a record.
+#[derive(Debug)]
+pub struct Cell<'a> {
+    /// The field that it fills.
+    pub target: &'a Target,
+    /// Its pointer; a last `*` is for a list in one text.
+    pub pointer: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// Where it stands.
+    pub place: Place<'a>,
+}
+
+/// Where a text stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The row of a table, counted as a spreadsheet does, or the line of an XML file.
+    pub row: u64,
+    /// The column, from 0; none in an XML file.
+    pub at: Option<usize>,
+    /// The head of the column, or the path of the element.
+    pub name: &'a str,
+}
+
+/// Something wrong with a record.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Fault {
-    /// The row, counted as a spreadsheet does: the head is row 1.
+    /// The row of a table, counted as a spreadsheet does (the head is row 1), or the line of an
+    /// XML file.
     pub row: u64,
-    /// The column's letters; none if the row as a whole is at fault.
+    /// The column, from 0; none if the row as a whole is at fault.
+    #[serde(skip)]
+    pub at: Option<usize>,
+    /// The column's letters.
     pub column: Option<String>,
-    /// What its head says.
+    /// What its head says, or the path of the element.
     pub header: Option<String>,
     /// Stable code.
     pub code: String,
@@ -40,35 +67,21 @@ pub struct Fault {
     pub text: String,
 }
 
-impl Column {
-    /// A column that fills the field at `pointer`, whose last segment is `*` for a list in one
-    /// cell.
-    pub fn new(kind: &Kind, at: usize, header: &str, pointer: &str) -> anyhow::Result<Self> {
-        let list = pointer.ends_with("/*");
-        let one =
-            if list { format!("{}/0", pointer.trim_end_matches("/*")) } else { pointer.into() };
-        let Some(field) = kind.field(&one) else {
-            bail!("column {} ({header:?}): {} has no field {pointer}", letters(at), kind.name());
-        };
-        let (header, pointer) = (header.to_owned(), pointer.to_owned());
-        Ok(Self { at, header, pointer, list, holds: field.holds })
+impl Fault {
+    /// Of a record as a whole.
+    pub fn whole(row: u64, code: &str, text: String) -> Self {
+        Self { row, at: None, column: None, header: None, code: code.to_owned(), text }
     }
 
-    fn value(&self, cell: &str) -> Option<Value> {
-        match self.holds {
-            Holds::Text => Some(Value::from(cell)),
-            Holds::Integer => cell.parse::<i64>().ok().map(Value::from),
-            Holds::Boolean => match cell.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "1" => Some(Value::from(true)),
-                "false" | "no" | "0" => Some(Value::from(false)),
-                _ => None,
-            },
+    fn of(place: Place<'_>, code: &str, text: String) -> Self {
+        Self {
+            row: place.row,
+            at: place.at,
+            column: place.at.map(letters),
+            header: Some(place.name.to_owned()),
+            code: code.to_owned(),
+            text,
         }
-    }
-
-    fn fault(&self, row: u64, code: &str, text: String) -> Fault {
-        let (column, header) = (Some(letters(self.at)), Some(self.header.clone()));
-        Fault { row, column, header, code: code.to_owned(), text }
     }
 }
 
@@ -85,49 +98,68 @@ pub fn letters(at: usize) -> String {
 }
 
 /// Builds the record of a row and checks it; a cell that is empty leaves its field out.
-pub fn record(
+pub fn row(
     constants: &Map<String, Value>,
     columns: &[Column],
     row: u64,
     cells: &csv::StringRecord,
+) -> Result<Value, Vec<Fault>> {
+    let cells = columns.iter().map(|column| Cell {
+        target: &column.target,
+        pointer: &column.target.pointer,
+        text: cells.get(column.at).unwrap_or_default(),
+        place: Place { row, at: Some(column.at), name: &column.header },
+    });
+    record(constants, cells, row)
+}
+
+/// Builds a record of texts and checks it. `whole` is where the record as a whole stands.
+pub fn record<'a>(
+    constants: &Map<String, Value>,
+    cells: impl Iterator<Item = Cell<'a>>,
+    whole: u64,
 ) -> Result<Value, Vec<Fault>> {
     let mut builder = Builder::default();
     let mut faults = Vec::new();
     for (pointer, value) in constants {
         builder.put(pointer, value.clone());
     }
-    let mut filled: Vec<(String, &Column)> = Vec::new();
-    for column in columns {
-        let cell = cells.get(column.at).unwrap_or_default().trim();
-        if cell.is_empty() {
+    let mut filled: Vec<(String, Place<'_>)> = Vec::new();
+    for cell in cells {
+        let text = cell.text.trim();
+        if text.is_empty() {
             continue;
         }
-        let items: Vec<&str> = if column.list { cell.split(ITEMS).collect() } else { vec![cell] };
+        let list = cell.pointer.strip_suffix('*');
+        let items: Vec<&str> =
+            if list.is_some() { text.split(ITEMS).collect() } else { vec![text] };
         for (i, item) in items.into_iter().enumerate() {
-            match column.value(item.trim()) {
-                Some(value) => {
-                    let pointer = match column.pointer.strip_suffix('*') {
-                        Some(list) => format!("{list}{i}"),
-                        None => column.pointer.clone(),
-                    };
-                    filled.push((builder.put(&pointer, value), column));
+            match cell.target.value(item.trim()) {
+                Ok(value) => {
+                    let pointer =
+                        list.map_or_else(|| cell.pointer.to_owned(), |l| format!("{l}{i}"));
+                    for (pointer, value) in cell.target.along(&pointer) {
+                        builder.put(&pointer, value.clone());
+                    }
+                    filled.push((builder.put(&pointer, value), cell.place));
                 }
-                None => {
-                    let text = format!("{item:?} is not {:?} (hint: correct it)", column.holds);
-                    faults.push(column.fault(row, "wrong-type", text));
-                }
+                Err(cause) => faults.push(Fault::of(cell.place, "wrong-type", cause.to_string())),
             }
         }
     }
-    if let Err(findings) = Standard::v1().validate(&builder.record) {
-        let errors = findings.iter().filter(|f| f.severity == Severity::Error);
-        faults.extend(errors.map(|finding| fault_of(row, finding, &filled)));
+    match Standard::v1().accept(builder.record) {
+        Ok(valid) if faults.is_empty() => Ok(valid.into_value()),
+        Ok(_) => Err(faults),
+        Err(findings) => {
+            let errors = findings.iter().filter(|f| f.severity == Severity::Error);
+            faults.extend(errors.map(|finding| fault_of(whole, finding, &filled)));
+            Err(faults)
+        }
     }
-    if faults.is_empty() { Ok(builder.record) } else { Err(faults) }
 }
 
 /// The cell that a finding is about: the one that filled the place, or one below it.
-fn fault_of(row: u64, finding: &Finding, filled: &[(String, &Column)]) -> Fault {
+fn fault_of(whole: u64, finding: &Finding, filled: &[(String, Place<'_>)]) -> Fault {
     let at = finding.pointer.as_str();
     let exact = filled.iter().find(|(pointer, _)| pointer == at);
     let below = || {
@@ -137,8 +169,8 @@ fn fault_of(row: u64, finding: &Finding, filled: &[(String, &Column)]) -> Fault 
     };
     let text = format!("{at}: {} (hint: {})", finding.message, finding.hint);
     match exact.or_else(|| below().filter(|_| !at.is_empty())) {
-        Some((_, column)) => column.fault(row, &finding.code, text),
-        None => Fault { row, column: None, header: None, code: finding.code.clone(), text },
+        Some((_, place)) => Fault::of(*place, &finding.code, text),
+        None => Fault::whole(whole, &finding.code, text),
     }
 }
 
@@ -190,9 +222,9 @@ impl Builder {
 pub fn distinct(columns: &[Column]) -> anyhow::Result<()> {
     let mut seen: HashMap<&str, &Column> = HashMap::new();
     for column in columns {
-        if let Some(earlier) = seen.insert(&column.pointer, column) {
+        if let Some(earlier) = seen.insert(&column.target.pointer, column) {
             let (a, b) = (letters(earlier.at), letters(column.at));
-            ensure!(false, "columns {a} and {b} both fill {}", column.pointer);
+            ensure!(false, "columns {a} and {b} both fill {}", column.target.pointer);
         }
     }
     Ok(())
@@ -200,9 +232,11 @@ pub fn distinct(columns: &[Column]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    use super::super::profile::Mapping;
+    use super::*;
 
     #[test]
     fn columns_are_lettered_as_a_spreadsheet_does() {
@@ -227,13 +261,17 @@ mod tests {
     #[test]
     fn a_bad_cell_is_named_by_row_and_column() {
         let kind = Standard::v1().kind("seizure-notice").unwrap();
+        let column = |at, header: &str, pointer: &str| {
+            let target = Mapping::Field(pointer.to_owned()).target(kind)?;
+            anyhow::Ok(Column { at, header: header.to_owned(), target })
+        };
         let columns = [
-            Column::new(kind, 0, "Issued", "/issueDate").unwrap(),
-            Column::new(kind, 1, "Found HS", "/goodsItem/0/found/classificationId").unwrap(),
+            column(0, "Issued", "/issueDate").unwrap(),
+            column(1, "Found HS", "/goodsItem/0/found/classificationId").unwrap(),
         ];
         let constants = Map::from_iter([("/kind".to_owned(), json!("seizure-notice"))]);
         let cells = csv::StringRecord::from(vec!["2020-07-02", "771234"]);
-        let faults = record(&constants, &columns, 7, &cells).unwrap_err();
+        let faults = row(&constants, &columns, 7, &cells).unwrap_err();
         let hs = faults.iter().find(|f| f.code == "hs-structure").unwrap();
         assert_eq!(
             (hs.row, hs.column.as_deref(), hs.header.as_deref()),
@@ -243,8 +281,8 @@ mod tests {
             faults.iter().any(|f| f.column.is_none()),
             "what is missing has no cell: {faults:?}"
         );
-        let unknown = Column::new(kind, 2, "X", "/nowhere").unwrap_err().to_string();
-        assert!(unknown.contains("column C") && unknown.contains("/nowhere"), "{unknown}");
+        let unknown = column(2, "X", "/nowhere").unwrap_err().to_string();
+        assert!(unknown.contains("/nowhere"), "{unknown}");
     }
 
     proptest! {
