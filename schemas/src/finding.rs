@@ -47,6 +47,8 @@ pub struct Finding {
     /// How to mend it, in the same language.
     pub hint: String,
     #[serde(skip)]
+    language: Language,
+    #[serde(skip)]
     messages: Words<String>,
     #[serde(skip)]
     hints: Words<String>,
@@ -70,6 +72,7 @@ impl Finding {
             value: None,
             message: messages.en.clone(),
             hint: hints.en.clone(),
+            language: Language::En,
             messages,
             hints,
         }
@@ -88,6 +91,7 @@ impl Finding {
         Self {
             message: self.messages.in_language(language).clone(),
             hint: self.hints.in_language(language).clone(),
+            language,
             ..self.clone()
         }
     }
@@ -95,11 +99,13 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = words("found", "trouvé", "ditemukan").in_language(self.language).to_owned();
+        let hint = words("hint", "conseil", "saran").in_language(self.language).to_owned();
         write!(f, "{}: {} [{}]", self.pointer, self.message, self.code)?;
         if let Some(value) = &self.value {
-            write!(f, " found {value}")?;
+            write!(f, " {found} {value}")?;
         }
-        write!(f, " (hint: {})", self.hint)
+        write!(f, " ({hint}: {})", self.hint)
     }
 }
 
