@@ -1,16 +1,33 @@
 //! How each rule that reads several fields finds its breaches. The functions take what is there:
 //! a field of the wrong form is the schema's finding, not theirs.
 
+pub mod chemistry;
+pub mod exchange;
+pub mod free_text;
+pub mod handling;
+pub mod shipment;
+pub mod time;
+pub mod training;
+
 use std::fmt;
 
-use jiff::civil::Date;
 use serde_json::Value;
 
-use crate::check;
 use crate::finding::Finding;
-use crate::rules::Rule;
 
 type Found = Vec<Finding>;
+
+/// The field of an object that breaks a rule, and what shows it.
+pub type Fault = (&'static str, String);
+
+/// An object that a rule judges alone.
+#[derive(Clone, Copy)]
+pub struct Judged<'r> {
+    /// Where objects like it stand, with `*` for list items.
+    pub path: &'r str,
+    /// The object.
+    pub object: &'r Value,
+}
 
 /// Lists within lists that a path can cross.
 const MAX_LISTS: usize = 4;
@@ -70,6 +87,39 @@ fn collect<'r, 'p>(
     }
 }
 
+/// Whether any value at a path fulfils a condition.
+fn any(record: &Value, path: &str, holds: impl Fn(&Value) -> bool) -> bool {
+    select(record, path).iter().any(|(_, value)| holds(value))
+}
+
+/// Whether there is any value at one of these paths.
+fn some(record: &Value, paths: &[&str]) -> bool {
+    paths.iter().any(|path| any(record, path, |_| true))
+}
+
+/// Whether any value at a path is this word.
+fn says(record: &Value, path: &str, word: &str) -> bool {
+    any(record, path, |value| value == word)
+}
+
+fn count(object: &Value, name: &str) -> Option<u64> {
+    object.get(name).and_then(Value::as_u64)
+}
+
+/// Whether the first of two fields, both decimals, is more than the second.
+fn more(object: &Value, first: &str, second: &str) -> bool {
+    number(object, first).zip(number(object, second)).is_some_and(|(a, b)| a > b)
+}
+
+/// Counts that are more than the count that they are part of.
+fn parts_over_whole(object: &Value, parts: &[&'static str], whole: &str) -> Vec<Fault> {
+    let over = |part: &&'static str| {
+        let (part, whole) = (count(object, part)?, count(object, whole)?);
+        (part > whole).then(|| format!("{part} > {whole}"))
+    };
+    parts.iter().filter_map(|part| Some((*part, over(part)?))).collect()
+}
+
 fn text<'r>(object: &'r Value, name: &str) -> Option<&'r str> {
     object.get(name).and_then(Value::as_str)
 }
@@ -91,267 +141,6 @@ fn decimal(text: &str) -> Option<i128> {
     }
     let value: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
     Some(if negative { -value } else { value })
-}
-
-pub fn edition_missing(rule: &Rule, record: &Value, found: &mut Found) {
-    let goods = select(record, "/goodsItem/*");
-    let coded = |object: &Value| text(object, "classificationId").is_some();
-    let classified = goods.iter().any(|(_, item)| {
-        let one = |name| item.get(name).is_some_and(coded);
-        let any = |name| select(item, name).iter().any(|(_, object)| coded(object));
-        one("declared")
-            || one("found")
-            || ["/declaredPart/*", "/coverLoad/*", "/alternativeClassification/*"]
-                .into_iter()
-                .any(any)
-    });
-    if classified && record.get("hsEdition").is_none() {
-        let message = "goods are classified, but by which edition is not said".to_owned();
-        found.push(rule.breach("/hsEdition", None, message));
-    }
-}
-
-pub fn amount_decimals(rule: &Rule, record: &Value, found: &mut Found) {
-    for (pointer, money) in select(record, "/goodsItem/*/value") {
-        let (Some(amount), Some(code)) = (text(money, "amount"), text(money, "currencyCode"))
-        else {
-            continue;
-        };
-        let places = amount.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-        if let Some(units) = check::minor_units(code).filter(|units| places > *units) {
-            let message = format!("{amount} has {places} decimal places, {code} has {units}");
-            found.push(rule.breach(format!("{pointer}/amount"), money.get("amount"), message));
-        }
-    }
-}
-
-pub fn country_disagrees(rule: &Rule, record: &Value, found: &mut Found) {
-    for path in ["/event/place", "/event/towedTo", "/detection/place", "/consignment/itinerary/*"] {
-        for (pointer, place) in select(record, path) {
-            let (Some(country), Some(code)) =
-                (text(place, "countryCode"), text(place, "locationId"))
-            else {
-                continue;
-            };
-            if !code.starts_with(country) {
-                let message = format!("{code} does not lie in {country}");
-                let pointer = format!("{pointer}/locationId");
-                found.push(rule.breach(pointer, place.get("locationId"), message));
-            }
-        }
-    }
-}
-
-pub fn itinerary_nowhere(rule: &Rule, record: &Value, found: &mut Found) {
-    for (pointer, point) in select(record, "/consignment/itinerary/*") {
-        let somewhere = point.get("countryCode").is_some();
-        let high_seas = text(point, "placeType") == Some("high-seas");
-        if !somewhere && !high_seas {
-            let message = "a point of the route without a country".to_owned();
-            found.push(rule.breach(format!("{pointer}/countryCode"), None, message));
-        }
-    }
-}
-
-pub fn transit_to_nowhere(rule: &Rule, record: &Value, found: &mut Found) {
-    let onward = ["destination", "planned-unloading"];
-    let stated = select(record, "/consignment/itinerary/*/function")
-        .iter()
-        .any(|(_, function)| function.as_str().is_some_and(|word| onward.contains(&word)));
-    for path in ["/event/direction", "/detection/direction"] {
-        for (pointer, direction) in select(record, path) {
-            if matches!(direction.as_str(), Some("transit" | "transhipment")) && !stated {
-                let message = "goods on their way to a place that is not said".to_owned();
-                found.push(rule.breach(pointer, Some(direction), message));
-            }
-        }
-    }
-}
-
-pub fn position_off_earth(rule: &Rule, record: &Value, found: &mut Found) {
-    for path in ["/event/place", "/event/towedTo", "/detection/place"] {
-        for (pointer, place) in select(record, path) {
-            let mut both = 0;
-            for (name, limit) in [("latitude", 90), ("longitude", 180)] {
-                let Some(degrees) = place.get(name) else { continue };
-                both += 1;
-                let off = number(place, name).is_some_and(|d| d.abs() > limit * 1_000_000_000);
-                if off {
-                    let message = format!("{name} is beyond {limit} degrees");
-                    found.push(rule.breach(format!("{pointer}/{name}"), Some(degrees), message));
-                }
-            }
-            if both == 1 {
-                let message = "latitude and longitude go together".to_owned();
-                found.push(rule.breach(pointer, None, message));
-            }
-        }
-    }
-}
-
-pub fn dates_out_of_order(rule: &Rule, record: &Value, found: &mut Found) {
-    let mut read = |path: &'static str| -> Vec<(Place<'static>, Date)> {
-        let mut dates = Vec::new();
-        for (pointer, value) in select(record, path) {
-            let Some(text) = value.as_str() else { continue };
-            match text.parse::<Date>() {
-                Ok(date) => dates.push((pointer, date)),
-                Err(_) => {
-                    let message = format!("{text} is no day of the calendar");
-                    found.push(rule.breach(pointer, Some(value), message));
-                }
-            }
-        }
-        dates
-    };
-    let issued = read("/issueDate").pop();
-    let review = read("/handling/reviewDate").pop();
-    let retain = read("/handling/retainUntil").pop();
-    let feedback = read("/handling/feedbackDue").pop();
-    let mut events = Vec::new();
-    for path in [
-        "/event/date",
-        "/detection/date",
-        "/sample/*/receivedDate",
-        "/sample/*/analysedDate",
-        "/statusHistory/*/date",
-        "/followUp/*/date",
-    ] {
-        events.extend(read(path));
-    }
-    type Dated = Option<(Place<'static>, Date)>;
-    let mut ordered = |early: &Dated, late: &Dated| {
-        if let (Some((before, early)), Some((pointer, late))) = (early, late)
-            && early > late
-        {
-            let message = format!("{late} comes before {early} of {before}");
-            found.push(rule.breach(pointer, None, message));
-        }
-    };
-    ordered(&issued, &review);
-    ordered(&review, &retain);
-    ordered(&issued, &feedback);
-    for event in events {
-        ordered(&Some(event), &issued);
-    }
-    if let (Some((_, issued)), Some((pointer, review))) = (&issued, &review)
-        && issued.checked_add(jiff::Span::new().years(1)).is_ok_and(|limit| *review > limit)
-    {
-        let message = format!("review on {review} is more than a year after issue on {issued}");
-        found.push(rule.breach(pointer, None, message));
-    }
-}
-
-pub fn instant_unreal(rule: &Rule, record: &Value, found: &mut Found) {
-    for path in [
-        "/event/dateTime",
-        "/consignment/itinerary/*/dateTime",
-        "/sample/*/custodyEvent/*/dateTime",
-    ] {
-        for (pointer, value) in select(record, path) {
-            if value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_err()) {
-                let message = "no such day or time".to_owned();
-                found.push(rule.breach(pointer, Some(value), message));
-            }
-        }
-    }
-}
-
-pub fn event_day(rule: &Rule, record: &Value, found: &mut Found) {
-    let Some(event) = record.get("event") else { return };
-    if let (Some(day), Some(instant)) = (text(event, "date"), text(event, "dateTime"))
-        && !instant.starts_with(day)
-    {
-        let message = format!("{day} is not the day of {instant}");
-        found.push(rule.breach("/event/date", event.get("date"), message));
-    }
-}
-
-pub fn handling_missing(rule: &Rule, record: &Value, found: &mut Found) {
-    if record.get("handling").is_none() {
-        let message = "the record does not say how it may be handled".to_owned();
-        found.push(rule.breach("/handling", None, message));
-    }
-}
-
-pub fn air_waybill_number(rule: &Rule, record: &Value, found: &mut Found) {
-    document_number(rule, record, ("air-waybill", check::air_waybill), found);
-}
-
-pub fn postal_item_number(rule: &Rule, record: &Value, found: &mut Found) {
-    document_number(rule, record, ("postal-item", check::postal_item), found);
-}
-
-fn document_number(
-    rule: &Rule,
-    record: &Value,
-    (kind, good): (&str, fn(&str) -> bool),
-    found: &mut Found,
-) {
-    for (pointer, document) in select(record, "/consignment/transportContractDocument/*") {
-        let id = text(document, "id").filter(|_| text(document, "typeCode") == Some(kind));
-        if let Some(id) = id.filter(|id| !good(id)) {
-            let message = format!("{id} does not hold: {}", rule.text);
-            found.push(rule.breach(format!("{pointer}/id"), document.get("id"), message));
-        }
-    }
-}
-
-pub fn below_limit(rule: &Rule, record: &Value, found: &mut Found) {
-    for (pointer, result) in select(record, "/result/*") {
-        let (value, limit) = (number(result, "value"), number(result, "limitOfDetection"));
-        let below = value.zip(limit).is_some_and(|(value, limit)| value < limit);
-        if below && text(result, "qualifier") != Some("<") {
-            let message = "the value is below its limit of detection".to_owned();
-            found.push(rule.breach(format!("{pointer}/value"), result.get("value"), message));
-        }
-    }
-}
-
-pub fn result_without_unit(rule: &Rule, record: &Value, found: &mut Found) {
-    for (pointer, result) in select(record, "/result/*") {
-        let has = |name: &str| result.get(name).is_some();
-        if has("value") && !(has("unitCode") && has("basis")) {
-            let message = "a numeric result without unit or basis".to_owned();
-            found.push(rule.breach(pointer, None, message));
-        }
-    }
-}
-
-pub fn result_without_sample(rule: &Rule, record: &Value, found: &mut Found) {
-    let samples = select(record, "/sample/*/sequenceNumeric");
-    for (pointer, number) in select(record, "/result/*/sampleSequence") {
-        if !samples.iter().any(|(_, sample)| *sample == number) {
-            let message = format!("the record has no sample {number}");
-            found.push(rule.breach(pointer, Some(number), message));
-        }
-    }
-}
-
-pub fn more_than_the_whole(rule: &Rule, record: &Value, found: &mut Found) {
-    for (pointer, item) in select(record, "/goodsItem/*") {
-        let fractions = select(item, "/substance/*/massFraction");
-        let sum: i128 = fractions.iter().filter_map(|(_, v)| decimal(v.as_str()?)).sum();
-        if sum > 100_000_000_000 {
-            let message = "the mass fractions add up to more than 100 per cent".to_owned();
-            found.push(rule.breach(format!("{pointer}/substance"), None, message));
-        }
-    }
-}
-
-pub fn isomer_disagrees(rule: &Rule, record: &Value, found: &mut Found) {
-    let own = select(record, "/substance/*/inchiKey");
-    for (pointer, compared) in select(record, "/isomerCheck/*") {
-        let block = text(compared, "comparedInchiKey").and_then(|key| key.get(..14));
-        let said = compared.get("sameConnectivity").and_then(Value::as_bool);
-        let (Some(block), Some(said)) = (block, said) else { continue };
-        let same = own.iter().any(|(_, key)| key.as_str().is_some_and(|k| k.starts_with(block)));
-        if same != said {
-            let message = format!("the first block {block} says {same}");
-            let pointer = format!("{pointer}/sameConnectivity");
-            found.push(rule.breach(pointer, compared.get("sameConnectivity"), message));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ const HS: &str = include_str!("../codes/hs-2022.txt");
 const COUNTRIES: &str = include_str!("../codes/iso-3166-1.txt");
 /// Currency codes and their decimal places, six bytes a line, sorted.
 const CURRENCIES: &str = include_str!("../codes/iso-4217.txt");
+/// Package types of UN/ECE Recommendation 21, three bytes a line, sorted.
+const PACKAGES: &str = include_str!("../codes/unece-rec-21.txt");
 
 /// Harmonized System: chapter 01 to 97 without 77, four or six digits.
 pub fn hs(code: &str) -> bool {
@@ -58,6 +60,16 @@ pub fn minor_units(code: &str) -> Option<usize> {
 /// Whether a calendar day exists.
 pub fn day(text: &str) -> bool {
     text.parse::<jiff::civil::Date>().is_ok()
+}
+
+/// Whether a date and time with its offset from UTC exists.
+pub fn instant(text: &str) -> bool {
+    text.parse::<jiff::Timestamp>().is_ok()
+}
+
+/// UN/ECE Recommendation 21: type of package.
+pub fn package_type(code: &str) -> bool {
+    code.len() == 2 && line(PACKAGES, 3, code).is_some()
 }
 
 fn digits(bytes: &[u8]) -> bool {
@@ -105,11 +117,15 @@ mod tests {
         assert!(country("ID") && !country("QQ") && !country("id") && !country(""));
         assert!(currency("SGD") && !currency("XYZ") && !currency("SG"));
         assert!(day("2024-02-29") && !day("2023-02-29"));
+        assert!(instant("2024-02-29T10:00:00+07:00") && !instant("2023-02-29T10:00:00Z"));
+        assert!(package_type("CT") && !package_type("QW") && !package_type("C"));
     }
 
     #[test]
     fn the_lists_are_whole_and_of_one_width() {
-        for (list, width, count) in [(HS, 7, 5612), (COUNTRIES, 3, 251), (CURRENCIES, 6, 178)] {
+        for (list, width, count) in
+            [(HS, 7, 5612), (COUNTRIES, 3, 251), (CURRENCIES, 6, 178), (PACKAGES, 3, 406)]
+        {
             assert_eq!(list.len(), width * count);
             let lines: Vec<&str> = list.lines().collect();
             assert!(lines.is_sorted() && lines.iter().all(|l| l.len() == width - 1));
@@ -133,7 +149,7 @@ mod tests {
             let _ = (container(&text), imo(&text), vin(&text), air_waybill(&text));
             let _ = (postal_item(&text), cas(&text), ec_number(&text), cus(&text));
             let _ = (inchi_key(&text), gtin(&text), sscc(&text), lei(&text));
-            let _ = (mrn(&text), eori(&text), ucr(&text));
+            let _ = (mrn(&text), eori(&text), ucr(&text), instant(&text), package_type(&text));
         }
     }
 }

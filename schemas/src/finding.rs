@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::language::{Language, Words, say, words};
+
 /// Largest record accepted, in bytes of JSON.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 /// Longest value that a finding repeats, in bytes.
@@ -30,6 +32,9 @@ pub struct Finding {
     /// The semantic rule, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The number of that rule in the data dictionary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<&'static str>,
     /// How bad it is.
     pub severity: Severity,
     /// RFC 6901 pointer into the record.
@@ -37,61 +42,101 @@ pub struct Finding {
     /// The offending value, if there is one that is short enough to repeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// What is wrong.
+    /// What is wrong; in English unless [`Finding::in_language`] was asked for another.
     pub message: String,
-    /// How to mend it.
+    /// How to mend it, in the same language.
     pub hint: String,
+    #[serde(skip)]
+    language: Language,
+    #[serde(skip)]
+    messages: Words<String>,
+    #[serde(skip)]
+    hints: Words<String>,
 }
 
 impl Finding {
     /// An error in the form of the record.
-    pub fn error(code: &str, pointer: &str, message: String, hint: &str) -> Self {
+    pub(crate) fn error(
+        code: &str,
+        pointer: &str,
+        message: impl Into<Words<String>>,
+        hint: impl Into<Words<String>>,
+    ) -> Self {
+        let (messages, hints) = (message.into(), hint.into());
         Self {
             code: code.to_owned(),
             rule: None,
+            number: None,
             severity: Severity::Error,
             pointer: pointer.to_owned(),
             value: None,
-            message,
-            hint: hint.to_owned(),
+            message: messages.en.clone(),
+            hint: hints.en.clone(),
+            language: Language::En,
+            messages,
+            hints,
         }
     }
 
     /// The same with the offending value, unless it is long.
     #[must_use]
-    pub fn with_value(mut self, value: &Value) -> Self {
+    pub(crate) fn with_value(mut self, value: &Value) -> Self {
         self.value = Some(value.clone()).filter(|v| v.to_string().len() <= MAX_SHOWN);
         self
+    }
+
+    /// The same, its message and hint in a language.
+    #[must_use]
+    pub fn in_language(&self, language: Language) -> Self {
+        Self {
+            message: self.messages.in_language(language).clone(),
+            hint: self.hints.in_language(language).clone(),
+            language,
+            ..self.clone()
+        }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = words("found", "trouvé", "ditemukan").in_language(self.language).to_owned();
+        let hint = words("hint", "conseil", "saran").in_language(self.language).to_owned();
         write!(f, "{}: {} [{}]", self.pointer, self.message, self.code)?;
         if let Some(value) = &self.value {
-            write!(f, " found {value}")?;
+            write!(f, " {found} {value}")?;
         }
-        write!(f, " (hint: {})", self.hint)
+        write!(f, " ({hint}: {})", self.hint)
     }
 }
 
 /// Reads a record: JSON within [`MAX_RECORD_BYTES`], no key twice, no fractions.
 #[allow(clippy::result_large_err, reason = "made once for each request, never in a loop")]
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Finding> {
-    let refuse = |message: String, hint| Finding::error("not-json", "", message, hint);
-    if bytes.len() > MAX_RECORD_BYTES {
-        let message =
-            format!("cannot read record: {} bytes exceed {MAX_RECORD_BYTES}", bytes.len());
-        let hint = "send attachments by digest, not in the record";
+    let length = bytes.len();
+    if length > MAX_RECORD_BYTES {
+        let message = say!(
+            "cannot read record: {length} bytes exceed {MAX_RECORD_BYTES}",
+            "enregistrement illisible : {length} octets dépassent {MAX_RECORD_BYTES}",
+            "data tidak dapat dibaca: {length} bita melebihi {MAX_RECORD_BYTES}",
+        );
+        let hint = words(
+            "send attachments by digest, not in the record",
+            "transmettre les pièces jointes par empreinte, non dans l'enregistrement",
+            "kirim lampiran melalui nilai hash, bukan di dalam data",
+        );
         return Err(Finding::error("record-too-large", "", message, hint));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|cause| {
-        refuse(
-            format!("cannot read record: {cause}"),
+        let message =
+            words("cannot read record", "enregistrement illisible", "data tidak dapat dibaca");
+        let hint = words(
             "send one JSON object; no key twice, quantities as texts",
-        )
+            "envoyer un seul objet JSON ; aucune clé en double, quantités en texte",
+            "kirim satu objek JSON; tanpa kunci ganda, jumlah sebagai teks",
+        );
+        Finding::error("not-json", "", message.of(cause), hint)
     })
 }
 

@@ -1,6 +1,8 @@
 //! The form of a record: a kind's schema as a whole, or projected to some classes, and what a
 //! validator says of a record in words that help to mend it.
 
+use std::fmt::Display;
+
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
@@ -8,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::class::{Classes, FieldClass};
 use crate::finding::Finding;
 use crate::kind::leaf_at;
+use crate::language::{Words, say, words};
 use crate::tree::{Leaf, Node};
 
 /// The validator of what a holder of these classes sees.
@@ -79,45 +82,168 @@ pub fn findings(validator: &Validator, record: &Value, tree: &Node) -> Vec<Findi
     let mut findings = Vec::new();
     for error in validator.iter_errors(record) {
         let at = error.instance_path().to_string();
-        let title = leaf_at(tree, &at).map_or("this place", |leaf| leaf.title.as_str());
-        let mut add = |code: &str, pointer: String, message: String, hint: String| {
-            let finding = Finding::error(code, &pointer, message, &hint);
-            findings.push(match record.pointer(&pointer) {
+        let mut add = |fault: Fault| {
+            let finding = Finding::error(&fault.code, &fault.at, fault.message, fault.hint);
+            findings.push(match record.pointer(&fault.at) {
                 Some(value) => finding.with_value(value),
                 None => finding,
             });
         };
         match error.kind() {
-            ValidationErrorKind::Required { property } => {
-                let name = property.as_str().unwrap_or_default();
-                let hint = format!("add {name}");
-                add("required", format!("{at}/{name}"), format!("{name} is missing"), hint);
-            }
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                for name in unexpected {
-                    let hint = "leave it out, or see the data dictionary for its name".to_owned();
-                    let message = format!("the kind has no field {name:?} here");
-                    let segment = name.replace('~', "~0").replace('/', "~1");
-                    add("unknown-field", format!("{at}/{segment}"), message, hint);
-                }
+                unexpected.iter().for_each(|name| add(unknown_field(&at, name)));
             }
-            ValidationErrorKind::Enum { options } => {
-                let message = format!("{title} has no such code");
-                add("not-in-code-list", at, message, format!("one of {options}"));
-            }
-            ValidationErrorKind::Pattern { pattern } => {
-                let message = format!("{title} is not of its form");
-                add("wrong-form", at, message, format!("write it as {pattern}"));
-            }
-            ValidationErrorKind::Type { .. } => {
-                let hint = "quantities and codes are texts, counts are integers".to_owned();
-                add("wrong-type", at, format!("{title} is of another type"), hint);
-            }
-            other => {
-                let code = format!("schema-{}", other.keyword().to_lowercase());
-                add(&code, at, format!("{title}: {error}"), "see the schema".to_owned());
-            }
+            kind => add(fault(at.clone(), kind, error.instance(), tree)),
         }
     }
     findings
+}
+
+/// One thing that is wrong with the form of a place.
+struct Fault {
+    code: String,
+    at: String,
+    message: Words<String>,
+    hint: Words<String>,
+}
+
+fn unknown_field(at: &str, name: &str) -> Fault {
+    let segment = name.replace('~', "~0").replace('/', "~1");
+    Fault {
+        code: "unknown-field".to_owned(),
+        at: format!("{at}/{segment}"),
+        message: say!(
+            "the kind has no field {name:?} here",
+            "le type n'a pas de champ {name:?} ici",
+            "jenis data ini tidak memiliki ruas {name:?} di sini",
+        ),
+        hint: words(
+            "leave it out, or see the data dictionary for its name",
+            "l'omettre, ou chercher son nom dans le dictionnaire de données",
+            "hapus, atau cari namanya dalam kamus data",
+        )
+        .into(),
+    }
+}
+
+fn fault(at: String, kind: &ValidationErrorKind, value: &Value, tree: &Node) -> Fault {
+    let name = at.rsplit('/').find(|s| !s.bytes().all(|b| b.is_ascii_digit())).unwrap_or("record");
+    let name = name.to_owned();
+    let [en, fr] = match leaf_at(tree, &at) {
+        Some(leaf) => leaf.title.clone(),
+        None => [name.clone(), name.clone()],
+    };
+    let titles = Words { en, fr, id: name };
+    if let ValidationErrorKind::Required { property } = kind {
+        let name = property.as_str().unwrap_or_default();
+        return Fault {
+            code: "required".to_owned(),
+            at: format!("{at}/{name}"),
+            message: say!("{name} is missing", "{name} manque", "{name} tidak ada"),
+            hint: say!("add {name}", "ajouter {name}", "tambahkan {name}"),
+        };
+    }
+    let (code, message, hint) = match kind {
+        ValidationErrorKind::Enum { options } => {
+            ("not-in-code-list", NO_CODE, one_of(options, value))
+        }
+        ValidationErrorKind::Constant { expected_value: code } => {
+            ("not-in-code-list", NO_CODE, say!("write {code}", "écrire {code}", "tulis {code}"))
+        }
+        ValidationErrorKind::Pattern { pattern } => (
+            "wrong-form",
+            words("is not of its form", "n'a pas la forme voulue", "tidak sesuai bentuknya"),
+            say!("write it as {pattern}", "l'écrire comme {pattern}", "tulis menurut {pattern}"),
+        ),
+        ValidationErrorKind::Type { .. } => (
+            "wrong-type",
+            words("is of another type", "est d'un autre type", "bukan dari jenis yang benar"),
+            TYPES.into(),
+        ),
+        other => {
+            let (message, hint) = beyond(other);
+            let code = format!("schema-{}", other.keyword().to_lowercase());
+            return Fault { code, message: titles.says(message), hint, at };
+        }
+    };
+    Fault { code: code.to_owned(), message: titles.says(message), hint, at }
+}
+
+const NO_CODE: Words<&str> =
+    words("has no such code", "n'a pas ce code", "tidak memiliki kode ini");
+const TYPES: Words<&str> = words(
+    "quantities and codes are texts, counts are integers",
+    "quantités et codes sont des textes, les nombres d'unités des entiers",
+    "ukuran dan kode berupa teks, cacahan berupa bilangan bulat",
+);
+
+/// A value that is beyond a limit of its schema.
+fn beyond(kind: &ValidationErrorKind) -> (Words<&'static str>, Words<String>) {
+    use ValidationErrorKind as Kind;
+    let to = |limit: &dyn Display| {
+        say!("the limit is {limit}", "la limite est {limit}", "batasnya {limit}")
+    };
+    match kind {
+        Kind::MinLength { limit } => {
+            (words("is too short", "est trop court", "terlalu pendek"), to(limit))
+        }
+        Kind::MaxLength { limit } => {
+            (words("is too long", "est trop long", "terlalu panjang"), to(limit))
+        }
+        Kind::Minimum { limit } => {
+            (words("is too small", "est trop petit", "terlalu kecil"), to(limit))
+        }
+        Kind::Maximum { limit } => {
+            (words("is too large", "est trop grand", "terlalu besar"), to(limit))
+        }
+        Kind::MaxItems { limit } => (
+            words("has too many items", "a trop d'éléments", "memiliki terlalu banyak butir"),
+            to(limit),
+        ),
+        Kind::MinItems { .. } | Kind::MinProperties { .. } => (
+            words("is empty", "est vide", "kosong"),
+            words("leave it out", "l'omettre", "hapus").into(),
+        ),
+        _ => (
+            words("is not as its schema says", "n'est pas conforme", "tidak sesuai skemanya"),
+            words("see the schema", "voir le schéma", "lihat skemanya").into(),
+        ),
+    }
+}
+
+/// How units are often written, and their codes in UN/ECE Recommendation 20.
+const UNITS: [(&str, &str); 16] = [
+    ("%", "P1"),
+    ("cm", "CMT"),
+    ("g", "GRM"),
+    ("gr", "GRM"),
+    ("kg", "KGM"),
+    ("kgs", "KGM"),
+    ("l", "LTR"),
+    ("lb", "LBR"),
+    ("lbs", "LBR"),
+    ("m", "MTR"),
+    ("mg", "MGM"),
+    ("ml", "MLT"),
+    ("oz", "ONZ"),
+    ("pcs", "H87"),
+    ("ppm", "59"),
+    ("t", "TNE"),
+];
+
+/// Which codes there are, and which is meant where that is plain.
+fn one_of(options: &Value, value: &Value) -> Words<String> {
+    let has = |code: &str| options.as_array().is_some_and(|all| all.iter().any(|o| o == code));
+    let written = value.as_str().unwrap_or_default();
+    let lower = written.to_lowercase();
+    let unit = UNITS.iter().find(|(unit, _)| *unit == lower).map(|(_, code)| (*code).to_owned());
+    let same = [written.to_uppercase(), lower.clone()];
+    match unit.into_iter().chain(same).find(|code| has(code)) {
+        Some(code) => say!(
+            "write {code}; the codes are {options}",
+            "écrire {code} ; les codes sont {options}",
+            "tulis {code}; kodenya adalah {options}",
+        ),
+        None => say!("one of {options}", "l'un de {options}", "salah satu dari {options}"),
+    }
 }

@@ -11,7 +11,8 @@ use crate::assemble::{Disclosure, Parts, index};
 use crate::class::{Classes, FieldClass};
 use crate::finding::Finding;
 use crate::form::{self, coarser};
-use crate::rules::{RULES, Reads, Rule};
+use crate::language::{Words, say, words};
+use crate::rules::{KindRules, Rule};
 use crate::tree::{self, COMMON, Leaf, Node};
 
 /// One record kind.
@@ -22,8 +23,7 @@ pub struct Kind {
     pub(crate) tree: Node,
     classes: BTreeSet<FieldClass>,
     code_lists: BTreeMap<String, String>,
-    /// The rules that read a field of the kind, with the classes of those fields.
-    rules: Vec<(&'static Rule, Classes)>,
+    rules: KindRules,
     pub(crate) whole: Validator,
     /// Validators of projections; at most one for each of the 256 sets of classes.
     projections: RwLock<HashMap<Classes, Arc<Validator>>>,
@@ -73,8 +73,9 @@ impl<'a> Field<'a> {
             _ => Holds::Text,
         };
         let values = leaf.schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+        let [title, _] = &leaf.title;
         Self {
-            title: &leaf.title,
+            title,
             class: leaf.class,
             holds,
             required,
@@ -120,7 +121,7 @@ impl Kind {
             digest: Sha256::digest(bundle(schema, &shared)).into(),
             classes,
             code_lists: code_lists.clone(),
-            rules: applicable(&tree),
+            rules: KindRules::of(name, &tree),
             whole: form::validator(&tree, Classes::ALL),
             projections: RwLock::default(),
             tree,
@@ -160,7 +161,7 @@ impl Kind {
 
     /// The rules that apply to the kind, each with the classes it reads.
     pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, BTreeSet<FieldClass>)> {
-        self.rules.iter().map(|(rule, classes)| (*rule, classes.iter().collect()))
+        self.rules.iter().map(|(rule, classes)| (rule, classes.iter().collect()))
     }
 
     /// The field at a pointer, if the kind has one there.
@@ -182,31 +183,7 @@ impl Kind {
         held: Classes,
         findings: &mut Vec<Finding>,
     ) -> Vec<String> {
-        // One identifier can be judged alone, wherever it can be seen.
-        walk(&self.tree, record, &mut |leaf, pointer, value| {
-            let (Some(check), Some(text)) = (leaf.check, value.as_str()) else { return };
-            if !held.contains(leaf.class) {
-                return;
-            }
-            for (rule, _) in &self.rules {
-                if let Reads::Checked(reads, good) = &rule.reads
-                    && *reads == check
-                    && !good(text)
-                {
-                    let message = format!("{text} does not hold: {}", rule.text);
-                    findings.push(rule.breach(pointer, Some(value), message));
-                }
-            }
-        });
-        let mut not_checkable = Vec::new();
-        for (rule, classes) in &self.rules {
-            if !classes.is_subset(held) {
-                not_checkable.push(rule.id.to_owned());
-            } else if let Reads::Paths(_, check) = &rule.reads {
-                check(rule, record, findings);
-            }
-        }
-        not_checkable
+        self.rules.run(&self.tree, record, held, findings)
     }
 
     /// The validator of the schema projected to these classes, compiled once.
@@ -230,7 +207,12 @@ impl Kind {
             for field in fields {
                 findings.extend(self.misplaced(*class, field));
                 if !seen.insert(field.pointer.as_str()) {
-                    let message = format!("class {} has this field twice", class.as_str());
+                    let class = class.as_str();
+                    let message = say!(
+                        "class {class} has this field twice",
+                        "la classe {class} a ce champ deux fois",
+                        "kelas {class} memuat ruas ini dua kali",
+                    );
                     let finding = Finding::error("field-twice", &field.pointer, message, FOREIGN);
                     findings.push(finding.with_value(&field.value));
                 }
@@ -249,7 +231,12 @@ impl Kind {
         let place = leaf_at(&self.tree, &field.pointer);
         let right = place.is_some_and(|leaf| leaf.class == class || coarser(leaf) == Some(class));
         if !right {
-            let message = format!("no field of class {} stands here", class.as_str());
+            let class = class.as_str();
+            let message = say!(
+                "no field of class {class} stands here",
+                "aucun champ de la classe {class} n'a sa place ici",
+                "tidak ada ruas kelas {class} di tempat ini",
+            );
             return Some(Finding::error("field-out-of-place", &field.pointer, message, FOREIGN));
         }
         let plain = match &field.value {
@@ -258,7 +245,11 @@ impl Kind {
             _ => false,
         };
         (!plain).then(|| {
-            let message = "a field is a text, an integer or a boolean".to_owned();
+            let message = words(
+                "a field is a text, an integer or a boolean",
+                "un champ est un texte, un entier ou un booléen",
+                "sebuah ruas berupa teks, bilangan bulat atau boolean",
+            );
             Finding::error("wrong-type", &field.pointer, message, FOREIGN).with_value(&field.value)
         })
     }
@@ -278,8 +269,16 @@ impl Kind {
                 .zip(source.and_then(|source| source.value.as_str()))
                 .and_then(|(function, text)| function.apply(text));
             if expected.is_none() || field.value.as_str() != expected.as_deref() {
-                let message = "the coarser value is not that of the exact one".to_owned();
-                let hint = "the originator showed two members two values; keep both as evidence";
+                let message = words(
+                    "the coarser value is not that of the exact one",
+                    "la valeur grossière n'est pas celle de la valeur exacte",
+                    "nilai kasar tidak sesuai dengan nilai pastinya",
+                );
+                let hint = words(
+                    "the originator showed two members two values; keep both as evidence",
+                    "l'émetteur a montré deux valeurs à deux membres ; conserver les deux comme preuve",
+                    "penerbit menunjukkan dua nilai kepada dua anggota; simpan keduanya sebagai bukti",
+                );
                 let finding = Finding::error("coarse-mismatch", &field.pointer, message, hint);
                 findings.push(finding.with_value(&field.value));
             }
@@ -287,14 +286,22 @@ impl Kind {
         let mut missing: Vec<&str> = missing.into_keys().collect();
         missing.sort_unstable();
         findings.extend(missing.into_iter().map(|pointer| {
-            let message = "the exact value has no coarser one beside it".to_owned();
+            let message = words(
+                "the exact value has no coarser one beside it",
+                "la valeur exacte n'a pas de valeur grossière à côté d'elle",
+                "nilai pasti tidak disertai nilai kasarnya",
+            );
             Finding::error("coarse-missing", pointer, message, FOREIGN)
         }));
     }
 }
 
 /// What to do about a fault that no honest node makes.
-const FOREIGN: &str = "the originator's node must use the schema that the register pins";
+const FOREIGN: Words<&str> = words(
+    "the originator's node must use the schema that the register pins",
+    "le nœud de l'émetteur doit utiliser le schéma fixé par le registre",
+    "simpul penerbit harus memakai skema yang ditetapkan oleh daftar",
+);
 
 /// The schema with the shared definitions that it reaches, in the canonical form of RFC 8785.
 fn bundle(mut schema: Value, shared: &Value) -> String {
@@ -352,23 +359,6 @@ fn canonical(value: &Value, out: &mut String) {
         }
         scalar => out.push_str(&scalar.to_string()),
     }
-}
-
-fn applicable(tree: &Node) -> Vec<(&'static Rule, Classes)> {
-    let with_classes = RULES.iter().map(|rule| {
-        let mut classes = Classes::default();
-        tree::leaves(tree, "", &mut |path, leaf| {
-            let reads = match &rule.reads {
-                Reads::Checked(check, _) => leaf.check == Some(*check),
-                Reads::Paths(paths, _) => paths.contains(&path),
-            };
-            if reads {
-                classes.insert(leaf.class);
-            }
-        });
-        (rule, classes)
-    });
-    with_classes.filter(|(_, classes)| *classes != Classes::default()).collect()
 }
 
 /// Calls `visit` for each field that is there, with its pointer.

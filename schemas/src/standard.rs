@@ -11,6 +11,7 @@ use crate::codes;
 use crate::finding::{Finding, Severity};
 use crate::form;
 use crate::kind::{Kind, walk};
+use crate::language::{Words, say, words};
 
 const COMMON: &str = include_str!("../json/common.v1.json");
 /// Every record kind, by name, with its schema.
@@ -92,8 +93,12 @@ impl Standard {
     pub fn accept(&'static self, record: Value) -> Result<ValidRecord, Vec<Finding>> {
         let named = record.get("kind").and_then(Value::as_str);
         let Some(kind) = named.and_then(|name| self.kind(name)) else {
-            let message = "no such record kind".to_owned();
-            let finding = Finding::error("unknown-kind", "/kind", message, &self.known_kinds());
+            let message = words(
+                "no such record kind",
+                "type d'enregistrement inconnu",
+                "jenis data tidak dikenal",
+            );
+            let finding = Finding::error("unknown-kind", "/kind", message, self.known_kinds());
             return Err(vec![match record.get("kind") {
                 Some(value) => finding.with_value(value),
                 None => finding,
@@ -117,9 +122,17 @@ impl Standard {
     pub fn check_parts(&self, kind: &str, parts: &Parts) -> PartialCheck {
         let record = assemble(parts);
         let Some(kind) = self.kind(kind) else {
-            let hint = "upgrade to the schemas that the register pins";
-            let finding =
-                Finding::error("unknown-kind", "/kind", format!("no record kind {kind:?}"), hint);
+            let message = say!(
+                "no record kind {kind:?}",
+                "aucun type d'enregistrement {kind:?}",
+                "tidak ada jenis data {kind:?}",
+            );
+            let hint = words(
+                "upgrade to the schemas that the register pins",
+                "passer aux schémas fixés par le registre",
+                "perbarui ke skema yang ditetapkan oleh daftar",
+            );
+            let finding = Finding::error("unknown-kind", "/kind", message, hint);
             return PartialCheck { record, findings: vec![finding], not_checkable: Vec::new() };
         };
         let held: Classes = parts.keys().copied().collect();
@@ -131,24 +144,48 @@ impl Standard {
         PartialCheck { record, findings: bounded(findings), not_checkable }
     }
 
-    fn known_kinds(&self) -> String {
+    fn known_kinds(&self) -> Words<String> {
         let known: Vec<&str> = self.kinds.keys().copied().collect();
-        format!("set kind to one of {}", known.join(", "))
+        let known = known.join(", ");
+        say!(
+            "set kind to one of {known}",
+            "donner à kind l'une des valeurs {known}",
+            "isi kind dengan salah satu dari {known}",
+        )
     }
 }
 
-/// Keeps the first findings, errors before warnings, and says how many more there were.
+/// The findings in order, errors before warnings and then by place, none twice. Where there are
+/// more than a reader can use, the last says how many are left out.
 fn bounded(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_cached_key(|f| {
+        (f.severity != Severity::Error, place(&f.pointer), f.code.clone(), f.message.clone())
+    });
+    findings.dedup();
     if findings.len() > MAX_FINDINGS {
-        let left = findings.len() - MAX_FINDINGS;
-        findings.sort_by_key(|finding| finding.severity != Severity::Error);
-        findings.truncate(MAX_FINDINGS);
+        let left = findings.len() - (MAX_FINDINGS - 1);
+        findings.truncate(MAX_FINDINGS - 1);
         let severity = findings.last().map_or(Severity::Error, |finding| finding.severity);
-        let message = format!("{left} further findings are not listed");
-        let more = Finding::error("more-findings", "", message, "mend these first");
-        findings.push(Finding { severity, ..more });
+        let message = say!(
+            "{left} further findings are not listed",
+            "{left} autres constatations ne sont pas listées",
+            "{left} temuan lain tidak ditampilkan",
+        );
+        let hint = words(
+            "mend these first",
+            "corriger d'abord celles-ci",
+            "perbaiki yang ini terlebih dahulu",
+        );
+        let mut more = Finding::error("more-findings", "", message, hint);
+        more.severity = severity;
+        findings.push(more);
     }
     findings
+}
+
+/// A pointer in parts that sort as a reader counts: item 2 before item 10.
+fn place(pointer: &str) -> Vec<(usize, String)> {
+    pointer.split('/').map(|s| (s.parse().unwrap_or(usize::MAX), s.to_owned())).collect()
 }
 
 impl ValidRecord {

@@ -39,8 +39,8 @@ pub enum Node {
 pub struct Leaf {
     /// Its class.
     pub class: FieldClass,
-    /// English title.
-    pub title: String,
+    /// English and French title.
+    pub title: [String; 2],
     /// English description.
     pub description: String,
     /// Number in the WCO Data Model.
@@ -120,6 +120,8 @@ pub enum Check {
     Currency,
     /// Number in the European customs inventory of chemical substances.
     Cus,
+    /// Day of the calendar.
+    Day,
     /// EC number of a substance.
     EcNumber,
     /// EORI number of an economic operator.
@@ -132,12 +134,16 @@ pub enum Check {
     Imo,
     /// InChIKey.
     InchiKey,
+    /// Date and time with offset.
+    Instant,
     /// Legal entity identifier.
     Lei,
     /// UN/LOCODE.
     Locode,
     /// Movement reference number.
     Mrn,
+    /// UN/ECE Recommendation 21.
+    PackageType,
     /// GS1 number of a logistic unit.
     Sscc,
     /// Unique consignment reference.
@@ -148,21 +154,24 @@ pub enum Check {
 
 impl Check {
     /// All checks.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Cas,
         Self::Container,
         Self::Country,
         Self::Currency,
         Self::Cus,
+        Self::Day,
         Self::EcNumber,
         Self::Eori,
         Self::Gtin,
         Self::Hs,
         Self::Imo,
         Self::InchiKey,
+        Self::Instant,
         Self::Lei,
         Self::Locode,
         Self::Mrn,
+        Self::PackageType,
         Self::Sscc,
         Self::Ucr,
         Self::Vin,
@@ -176,15 +185,18 @@ impl Check {
             Self::Country => "country",
             Self::Currency => "currency",
             Self::Cus => "cus",
+            Self::Day => "day",
             Self::EcNumber => "ec-number",
             Self::Eori => "eori",
             Self::Gtin => "gtin",
             Self::Hs => "hs",
             Self::Imo => "imo",
             Self::InchiKey => "inchi-key",
+            Self::Instant => "instant",
             Self::Lei => "lei",
             Self::Locode => "locode",
             Self::Mrn => "mrn",
+            Self::PackageType => "package-type",
             Self::Sscc => "sscc",
             Self::Ucr => "ucr",
             Self::Vin => "vin",
@@ -332,9 +344,9 @@ fn only(schema: &Map<String, Value>, allowed: &[&str], at: &str) -> Result<(), S
     foreign.map_or(Ok(()), |keyword| Err(format!("{at}: keyword {keyword} is not allowed")))
 }
 
-fn titled(schema: &Map<String, Value>, at: &str) -> Result<String, String> {
+fn titled(schema: &Map<String, Value>, at: &str) -> Result<[String; 2], String> {
     match (filled(schema, "title"), filled(schema, "x-title-fr")) {
-        (Some(title), Some(_)) => Ok(title.to_owned()),
+        (Some(title), Some(french)) => Ok([title.to_owned(), french.to_owned()]),
         _ => Err(format!("{at}: no title in English and French")),
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sealwire_schemas::{RULES, Standard, parse_json};
+use sealwire_schemas::{Language, Rule, Standard, parse_json, rules};
 use serde_json::Value;
 
 /// Longest list of codes that a row shows whole.
@@ -170,16 +170,42 @@ fn page(kind: &str, common: &Value, records: &[Value]) -> String {
     page
 }
 
-fn rules() -> String {
-    let mut page = "# Rules / Règles\n\nWhat a schema cannot say. A rule that reads a field that \
-                    a holder cannot open says `not-checkable`, never pass.\n\n\
-                    | rule | severity | asks / *demande* | remedy |\n|---|---|---|---|\n"
+/// The kinds that a rule applies to, as links.
+fn kinds_of(id: &str) -> String {
+    let all: Vec<&str> = Standard::v1().kinds().map(|kind| kind.name()).collect();
+    let of: Vec<&str> = Standard::v1()
+        .kinds()
+        .filter(|kind| kind.rules().any(|(rule, _)| rule.id == id))
+        .map(|kind| kind.name())
+        .collect();
+    if of.len() == all.len() {
+        return "all".to_owned();
+    }
+    let links: Vec<String> = of.iter().map(|kind| format!("[`{kind}`]({kind}.md)")).collect();
+    links.join(", ")
+}
+
+fn rules_page() -> String {
+    let mut page = "# Rules / Règles / Aturan\n\nWhat a schema cannot say. A rule that reads a \
+                    field that a holder cannot open says `not-checkable`, never pass. A number \
+                    stays with its rule; the number of a rule that is given up is not used \
+                    again.\n\nThe message of a finding is the rule, and after a colon what breaks \
+                    it.\n\n| number | rule | severity | asks | *demande* | *meminta* | kinds |\n\
+                    |---|---|---|---|---|---|---|\n"
         .to_owned();
-    for rule in RULES {
+    let mut all: Vec<&Rule> = rules().collect();
+    all.sort_by_key(|rule| rule.number);
+    for rule in all {
         let severity = serde_json::to_value(rule.severity).unwrap();
-        let (text, fr) = (cell(rule.text), cell(rule.text_fr));
+        let ask = |language: Language| {
+            let [text, hint] = [&rule.text, &rule.hint].map(|w| cell(w.in_language(language)));
+            format!("{text}. → {hint}")
+        };
+        let [en, fr, id] = Language::ALL.map(ask);
         let severity = severity.as_str().unwrap();
-        writeln!(page, "| `{}` | {severity} | {text} / *{fr}* | {} |", rule.id, cell(rule.hint))
+        let kinds = kinds_of(rule.id);
+        let (number, name) = (rule.number, rule.id);
+        writeln!(page, "| {number} | `{name}` | {severity} | {en} | *{fr}* | *{id}* | {kinds} |")
             .unwrap();
     }
     page
@@ -214,8 +240,10 @@ fn the_dictionary_says_what_the_schemas_say() {
         examples.entry(text(&record, "kind").to_owned()).or_default().push(record);
     }
     let kinds: Vec<&str> = Standard::v1().kinds().map(|kind| kind.name()).collect();
-    let mut pages =
-        BTreeMap::from([("README.md".to_owned(), index(&kinds)), ("rules.md".to_owned(), rules())]);
+    let mut pages = BTreeMap::from([
+        ("README.md".to_owned(), index(&kinds)),
+        ("rules.md".to_owned(), rules_page()),
+    ]);
     for kind in &kinds {
         let records = examples.get(*kind).map(Vec::as_slice).unwrap_or_default();
         pages.insert(format!("{kind}.md"), page(kind, &common, records));
