@@ -16,6 +16,7 @@ mod form;
 mod kind;
 mod rules;
 mod standard;
+pub mod substance;
 mod tree;
 
 pub use assemble::{Disclosure, Parts, assemble};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::finding::{Finding, Severity};
 use crate::tree::Check;
-use crate::{breach, check};
+use crate::{breach, check, substance};
 
 /// A semantic rule.
 pub struct Rule {
@@ -418,6 +418,35 @@ pub const RULES: &[Rule] = &[
             breach::isomer_disagrees,
         ),
         hint: "compare the first 14 letters with those of the substances of the record",
+    },
+    Rule {
+        id: "substance-agreement",
+        text: "Name, CAS number, InChIKey and subheading of a substance do not contradict the table of substances",
+        text_fr: "Nom, numéro CAS, InChIKey et sous-position d'une substance ne contredisent pas la table des substances",
+        severity: Severity::Warning,
+        reads: Reads::Paths(
+            &[
+                "/substance/*/commonName",
+                "/substance/*/casNumber",
+                "/substance/*/inchiKey",
+                "/goodsItem/*/substance/*/commonName",
+                "/goodsItem/*/substance/*/casNumber",
+                "/goodsItem/*/substance/*/inchiKey",
+                "/goodsItem/*/substance/*/role",
+                "/goodsItem/*/found/classificationId",
+                "/suspectedGoods/*/substance/*/commonName",
+                "/suspectedGoods/*/substance/*/casNumber",
+                "/suspectedGoods/*/substance/*/inchiKey",
+                "/requestItem/*/analysis/substance/*/commonName",
+                "/requestItem/*/analysis/substance/*/casNumber",
+                "/requestItem/*/analysis/substance/*/inchiKey",
+                "/similarCase/*/substance/*/commonName",
+                "/similarCase/*/substance/*/casNumber",
+                "/similarCase/*/substance/*/inchiKey",
+            ],
+            substance::disagrees,
+        ),
+        hint: "find out which is right; a salt or an isomer has a name, a number and a key of its own",
     },
 ];
 

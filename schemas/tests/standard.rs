@@ -333,6 +333,7 @@ fn breaches() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("mass-fraction-sum", "case-14", "/goodsItem/0/substance/0/massFraction", json!("50.1")),
         ("isomer-connectivity", "case-05", "/isomerCheck/0/sameConnectivity", json!(false)),
         ("handling-present", "case-05", "/handling", Value::Null),
+        ("substance-agreement", "case-04", "/goodsItem/0/substance/0/casNumber", json!("50-36-2")),
     ]
 }
 
@@ -363,7 +364,8 @@ fn every_rule_reads_fields_that_exist() {
         serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap()
     };
     let common = read("common");
-    let kinds = [read("lab-alert"), read("seizure-notice")];
+    let kinds =
+        ["lab-alert", "seizure-notice", "warning", "comment", "assistance-request"].map(read);
     let resolve = |node: Value| match node["$ref"].as_str() {
         Some(reference) => common.pointer(reference.trim_start_matches("common.v1.json#")).cloned(),
         None => Some(node),
