@@ -96,7 +96,8 @@ def judge_examples(rows: list[dict[str, str]], folder: pathlib.Path) -> int:
     judged = 0
     for path in sorted(folder.glob("*.json")):
         for stated in substances(json.loads(path.read_text(encoding="utf-8"))):
-            row = by_cas.get(stated.get("casNumber", "")) or by_name.get(stated["commonName"].lower())
+            row = by_cas.get(stated.get("casNumber", ""))
+            row = row or by_name.get(stated["commonName"].lower())
             key = stated.get("inchiKey")
             if row and row["inchikey"] and key:
                 judged += 1
@@ -105,8 +106,9 @@ def judge_examples(rows: list[dict[str, str]], folder: pathlib.Path) -> int:
 
 
 def main() -> int:
-    table = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "schemas/codes/substances.tsv"
-    examples = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "schemas/examples"
+    given = [pathlib.Path(argument) for argument in sys.argv[1:]]
+    defaults = [ROOT / "schemas/codes/substances.tsv", ROOT / "schemas/examples"]
+    table, examples = given + defaults[len(given) :]
     with table.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
         rows = list(reader)
