@@ -17,6 +17,7 @@ mod kind;
 mod language;
 mod rules;
 mod standard;
+pub mod substance;
 mod tree;
 
 pub use assemble::{Disclosure, Parts, assemble};

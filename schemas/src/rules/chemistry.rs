@@ -4,6 +4,7 @@ use super::{Reads, Rule};
 use crate::breach::chemistry;
 use crate::finding::Severity;
 use crate::language::words;
+use crate::substance;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -158,5 +159,21 @@ pub const RULES: &[Rule] = &[
             "periksa mana yang teridentifikasi; beri yang lain peran excluded, atau sebuah isomerCheck",
         ),
         reads: Reads::Paths(chemistry::SUBSTANCES, chemistry::isomers_mixed),
+    },
+    Rule {
+        number: "SW-077",
+        id: "substance-agreement",
+        severity: Severity::Warning,
+        text: words(
+            "What a record says of a substance agrees with the table of substances",
+            "Ce qu'un enregistrement dit d'une substance s'accorde avec la table des substances",
+            "Apa yang dikatakan data tentang suatu zat sesuai dengan tabel zat",
+        ),
+        hint: words(
+            "find out which is right; a salt or an isomer has a name, a number and a key of its own",
+            "vérifier ce qui est exact ; un sel ou un isomère a un nom, un numéro et une clé propres",
+            "cari tahu mana yang benar; garam atau isomer memiliki nama, nomor dan kunci sendiri",
+        ),
+        reads: Reads::Paths(substance::READS, substance::disagrees),
     },
 ];
