@@ -23,7 +23,9 @@ use sealwire_wire::register::{Community, Register, Status};
 use sealwire_wire::seal::{
     AudienceId, AudienceSecret, PartContext, SealPublicKey, open_part, sealed_padded_len,
 };
-use sealwire_wire::statement::{AuthenticStatement, Body, Claims, RecordManifest, Statement};
+use sealwire_wire::statement::{
+    AuthenticStatement, Body, Claims, RecordManifest, RelationVerb, Statement,
+};
 
 use crate::refusal::Refusal;
 use crate::release;
@@ -281,9 +283,12 @@ fn check_record(
     let community = release::member_of(register, issuer, &record.community)?;
     let handling = cbor::to_json(&record.handling).unwrap_or_default();
     release::check_agreement(community, &record.kind, &handling)?;
-    if let Some(to) = &record.to {
-        check_members(community, to)?;
+    match &record.to {
+        Some(to) => check_members(community, to)?,
+        None if release::tlp(&handling) == "RED" => return Err(release::red_to_all()),
+        None => {}
     }
+    check_relation(issuer, record)?;
     let kind = Standard::v1().kind(&record.kind).ok_or_else(|| {
         Refusal::new(
             "unknown-kind",
@@ -309,6 +314,27 @@ fn check_record(
             "publish it under its own kind",
         )),
         Content::Opened(opened) => check_opened(statement, record, &handling, opened),
+    }
+}
+
+/// Only its originator changes or withdraws a record; others answer, or attest an erasure.
+fn check_relation(issuer: &MemberId, record: &RecordManifest) -> Result<(), Refusal> {
+    match &record.relation {
+        Some(relation)
+            if matches!(relation.verb, RelationVerb::Supersedes | RelationVerb::Withdraws)
+                && relation.issuer != *issuer =>
+        {
+            Err(Refusal::new(
+                "not-originator",
+                422,
+                format!(
+                    "cannot accept record: {issuer} may not change {}, a record of {}",
+                    relation.record, relation.issuer
+                ),
+                "answer it with a comment or a conflict",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

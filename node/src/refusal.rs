@@ -3,7 +3,7 @@
 //! One type for everything that a caller or a peer is told. A fault of our own (disk, clock,
 //! configuration) is never a refusal of somebody's input: see [`Refusal::fault`].
 
-use sealwire_schemas::Finding;
+use sealwire_schemas::{Finding, Language};
 use serde::Serialize;
 
 /// Why something was not taken.
@@ -40,6 +40,13 @@ impl Refusal {
         let message = format!("cannot accept record: {} finding(s)", findings.len());
         let hint = "mend each finding at its pointer and send the record again";
         Self { findings, ..Self::new("record-invalid", 422, message, hint) }
+    }
+
+    /// The same, its findings in a language.
+    #[must_use]
+    pub fn in_language(self, language: Language) -> Self {
+        let findings = self.findings.iter().map(|finding| finding.in_language(language)).collect();
+        Self { findings, ..self }
     }
 
     /// A fault of this node: nothing was wrong with the input.

@@ -52,12 +52,7 @@ pub fn plan(
     let peers: BTreeSet<MemberId> = active_peers(register, community, own);
     let to = wish.to.as_ref().map(|to| named("to", to, &peers, own)).transpose()?;
     if tlp(handling) == "RED" && to.is_none() {
-        return Err(Refusal::new(
-            "red-needs-named-members",
-            422,
-            "cannot publish a TLP:RED record to a whole community",
-            "name the members with --to, or lower the label if you are its originator",
-        ));
+        return Err(red_to_all());
     }
     let addressees = to.clone().unwrap_or(peers);
     let mut planned = BTreeMap::new();
@@ -91,6 +86,16 @@ pub fn plan(
         ));
     }
     Ok(Plan { to, classes: planned })
+}
+
+/// The refusal of a TLP:RED record that is meant for a whole community.
+pub fn red_to_all() -> Refusal {
+    Refusal::new(
+        "red-needs-named-members",
+        422,
+        "cannot share a TLP:RED record with a whole community",
+        "name the members with --to, or lower the label if you are its originator",
+    )
 }
 
 /// The community, if `member` is an active member of it.

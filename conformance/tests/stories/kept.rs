@@ -18,6 +18,8 @@ use crate::world::{
 };
 
 const EXPECTED: &str = "expected.json";
+/// The request that made its first record.
+const REQUEST: &str = "request.json";
 
 fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/data-v1")
@@ -60,6 +62,7 @@ fn write() {
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::copy(file, target).unwrap();
     }
+    fs::write(kept().join(REQUEST), format!("{restricted:#}\n")).unwrap();
     fs::copy(trust, kept().join("trust.toml")).unwrap();
     fs::write(kept().join(EXPECTED), format!("{said:#}\n")).unwrap();
 }
@@ -104,9 +107,8 @@ fn a_directory_of_the_first_version_opens_serves_and_goes_on() {
     }
     assert_eq!(said, expected, "what was stored then is read the same now");
 
-    let repeated = json!({"community": SUBSTANCES, "record": lab_alert(),
-        "audiences": {"operational": ["SG"], "nominal": ["SG"]}});
-    let again = node.post(repeated.to_string().as_bytes(), Some("kept-1")).with(200);
+    let repeated = fs::read(kept().join(REQUEST)).unwrap();
+    let again = node.post(&repeated, Some("kept-1")).with(200);
     assert_eq!(again["id"], expected["records"][0]["id"], "idempotency keys outlive an upgrade");
 
     let (data, trust) = (node.data(), kept().join("trust.toml"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::fs;
 
-use crate::world::{SUBSTANCES, World, done, lab_alert, numbered, said, text, until};
+use crate::world::{SUBSTANCES, World, done, lab_alert, numbered, run, said, text, until};
 
 #[test]
 fn all_errors_of_a_record_are_reported_at_once() {
@@ -173,4 +173,49 @@ fn a_peer_outside_the_register_is_refused_even_under_the_name_of_a_member() {
     let seen = world.node("ID").peer("SG");
     assert_eq!((&seen["connected"], &seen["mirrored"]), (&json!(false), &json!(0)), "{seen}");
     assert_eq!(world.node("ID").peer("AU")["connected"], true);
+}
+
+#[test]
+fn a_record_refers_to_one_that_is_here_and_only_its_originator_supersedes_it() {
+    let world = World::started();
+    let first = world.node("ID").publish(SUBSTANCES, &numbered("FIRST"))["id"].clone();
+    world.delivered("ID", first.as_str().unwrap(), "SG");
+    let post = |member: &str, reference: &str, relation: Value, status: u16| {
+        let mut record = numbered(reference);
+        record["relation"] = relation;
+        let body = json!({"community": SUBSTANCES, "record": record});
+        world.node(member).post(body.to_string().as_bytes(), None).with(status)
+    };
+    let relation = |verb: &str, record: &Value, issuer: &str| json!({"verb": verb, "record": record, "issuer": issuer});
+    let refused = post("SG", "A", relation("supersedes", &first, "ID"), 422);
+    assert_eq!(refused["code"], "not-originator", "{refused}");
+    let unknown = json!("urn:uuid:0190a0c4-0000-7000-8000-00000000dead");
+    let refused = post("ID", "B", relation("answers", &unknown, "SG"), 422);
+    assert_eq!(refused["code"], "related-record-unknown", "{refused}");
+    let refused = post("SG", "C", relation("answers", &first, "AU"), 422);
+    assert_eq!(refused["code"], "related-record-unknown", "{refused}");
+    post("SG", "D", relation("answers", &first, "ID"), 201);
+    post("ID", "E", relation("supersedes", &first, "ID"), 201);
+}
+
+#[test]
+fn findings_are_told_in_the_language_that_is_asked_for() {
+    let mut world = World::new();
+    world.node_mut("ID").start();
+    let mut record = lab_alert();
+    record["handling"]["reviewDate"] = json!("2019-01-01");
+    let body = json!({"community": SUBSTANCES, "record": record}).to_string();
+    let hint = |language: &str| {
+        let bearer = world.node("ID").bearer();
+        let headers = [("authorization", bearer.as_str()), ("accept-language", language)];
+        let answer = world.node("ID").send("POST", "/v1/records", &headers, body.as_bytes());
+        answer.with(422)["findings"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let told = ["de, fr;q=0.8", "id-ID", "de", "en"].map(hint);
+    assert!(told[0].contains("règle") && told[1].contains("aturan"), "{told:?}");
+    assert!(told[2] == told[3] && told[2].contains("rule"), "{told:?}");
+    let file = world.dir().join("record.json");
+    fs::write(&file, record.to_string()).unwrap();
+    let output = run(&["validate", text(&file), "--language", "id"]);
+    assert!(said(&output).contains("aturan"), "{}", said(&output));
 }

@@ -268,7 +268,8 @@ impl Node {
         self.post(body.to_string().as_bytes(), None).with(201)
     }
 
-    fn bearer(&self) -> String {
+    /// The header value that proves the operator.
+    pub fn bearer(&self) -> String {
         format!("Bearer {}", self.token)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use sealwire_schemas::{Language, UnknownLanguage};
 use serde_json::Value;
 use ureq::http::{Method, Request};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -45,6 +46,14 @@ pub struct Connection {
     /// Certificates to trust for https, PEM, instead of the configured ones.
     #[arg(long, value_name = "FILE")]
     pub ca_certificate: Option<PathBuf>,
+    /// The language of findings: en, fr or id.
+    #[arg(long, env = "SEALWIRE_LANGUAGE", default_value = "en", value_parser = language)]
+    pub language: Language,
+}
+
+/// Reads `--language`.
+pub fn language(tag: &str) -> Result<Language, UnknownLanguage> {
+    tag.parse()
 }
 
 impl Connection {
@@ -74,7 +83,7 @@ impl Connection {
             .ca_certificate
             .as_deref()
             .or_else(|| client.and_then(|client| client.ca_certificate.as_deref()));
-        Client::new(&url, token, ca)
+        Ok(Client { language: self.language, ..Client::new(&url, token, ca)? })
     }
 }
 
@@ -84,6 +93,7 @@ pub struct Client {
     streams: ureq::Agent,
     url: String,
     token: Zeroizing<String>,
+    language: Language,
 }
 
 /// What a node answered.
@@ -159,7 +169,7 @@ impl Client {
         };
         let calls = base().timeout_global(Some(CALL_TIMEOUT)).build().new_agent();
         let streams = base().timeout_per_read(Some(STREAM_READ_TIMEOUT)).build().new_agent();
-        Ok(Self { calls, streams, url, token })
+        Ok(Self { calls, streams, url, token, language: Language::default() })
     }
 
     /// Asks for a resource.
@@ -170,8 +180,10 @@ impl Client {
 
     /// Sends JSON.
     pub fn post(&self, path: &str, key: Option<&str>, body: &[u8]) -> Result<Answer, Failure> {
-        let mut request =
-            self.request(Method::POST, path).header("content-type", "application/json");
+        let mut request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json")
+            .header("accept-language", self.language.as_str());
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use sealwire_schemas::{Finding, Standard};
+use sealwire_schemas::{Finding, Language, Standard};
 use sealwire_wire::id::MemberId;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Connection};
+use super::client::{Client, Connection, language};
 use super::output::{Exit, Failure, Output, finding_text};
 
 /// Largest record read, in bytes: the node's own limit for a body.
@@ -52,6 +52,9 @@ pub struct ValidateArgs {
     /// The record, a JSON file; - is standard input.
     #[arg(value_name = "FILE")]
     pub record: PathBuf,
+    /// The language of findings: en, fr or id.
+    #[arg(long, env = "SEALWIRE_LANGUAGE", default_value = "en", value_parser = language)]
+    pub language: Language,
 }
 
 /// A class, with its members or with those of `--to`.
@@ -94,13 +97,14 @@ pub fn publish(args: &PublishArgs, output: Output) -> Result<Exit, Failure> {
 /// Checks a record against the standard.
 pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
     let bytes = read(&args.record)?;
-    let findings: Vec<Finding> = match sealwire_schemas::parse_json(&bytes) {
+    let findings = match sealwire_schemas::parse_json(&bytes) {
         Ok(record) => match Standard::v1().validate(&record) {
             Ok(valid) => valid.warnings().to_vec(),
             Err(findings) => findings,
         },
         Err(finding) => vec![finding],
     };
+    let findings: Vec<Finding> = findings.iter().map(|f| f.in_language(args.language)).collect();
     let valid = !findings.iter().any(|f| f.severity == sealwire_schemas::Severity::Error);
     let mut text =
         if valid { "valid".to_owned() } else { format!("{} finding(s)", findings.len()) };

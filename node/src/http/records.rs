@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures::StreamExt as _;
+use sealwire_schemas::Language;
 use sealwire_wire::id::RecordId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -60,17 +61,28 @@ pub(super) async fn publish(
     let Query(query) = query.map_err(bad_query)?;
     let key = idempotency_key(&headers)?;
     let bytes = read_body(body).await?;
-    let submission = submission(&bytes, query.community)?;
+    let language = language(&headers);
+    let mut submission = submission(&bytes, query.community)?;
+    submission.language = language;
     // In a task of its own: a caller that hangs up does not cut the work in half.
     let work =
         tokio::spawn(
             async move { app.node.publish(&principal.name, key.as_deref(), submission).await },
         );
-    let published = work.await.map_err(|_| Problem::fault())??;
+    let published = work.await.map_err(|_| Problem::fault())?;
+    let published = published.map_err(|refusal| refusal.in_language(language))?;
     let status = if published.repeated { StatusCode::OK } else { StatusCode::CREATED };
     let location = HeaderValue::from_str(&format!("/v1/records/{}", published.id))
         .map_err(|_| Problem::fault())?;
     Ok((status, [(header::LOCATION, location)], Json(published)).into_response())
+}
+
+/// The first language of `Accept-Language` in which findings can be told.
+fn language(headers: &HeaderMap) -> Language {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let tags = accepted.unwrap_or_default().split(',');
+    let mut tags = tags.map(|tag| tag.split(';').next().unwrap_or_default().trim());
+    tags.find_map(|tag| tag.parse().ok()).unwrap_or_default()
 }
 
 pub(super) async fn page(
@@ -214,7 +226,13 @@ pub(super) fn submission(bytes: &[u8], community: Option<String>) -> Result<Subm
         Problem::bad_request("body-not-json", detail, hint).with_findings(vec![finding])
     })?;
     if let Some(community) = community {
-        return Ok(Submission { community, record: value, to: None, audiences: BTreeMap::new() });
+        return Ok(Submission {
+            community,
+            record: value,
+            to: None,
+            audiences: BTreeMap::new(),
+            language: Language::default(),
+        });
     }
     // The record is taken out as it is; only what stands around it is read into types.
     let mut value = value;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use sealwire_schemas::{FieldClass, Finding, Standard, ValidRecord};
+use sealwire_schemas::{FieldClass, Language, Standard, ValidRecord};
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::receipt::Receipt;
 use sealwire_wire::register::Expiry;
@@ -42,6 +42,9 @@ pub struct Submission {
     /// Audiences of single classes, by class name.
     #[serde(default)]
     pub audiences: BTreeMap<String, BTreeSet<MemberId>>,
+    /// The language in which warnings are told.
+    #[serde(skip)]
+    pub language: Language,
 }
 
 /// What was published.
@@ -188,13 +191,16 @@ async fn publish_once(
     let audiences =
         audiences_for(inner, &submission.community, &plan, &mut entries, &mut facts).await?;
     let relation = relation_of(valid.value());
+    if let Some(relation) = &relation {
+        related_is_known(inner, relation)?;
+    }
     let community = submission.community.as_str();
     let draft = Draft { id, community, record: &valid, fields, relation };
     let issued = context.issuer.record(&now, draft, &plan, &audiences)?;
     admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
     entries.push(issued);
     let logged = log(inner, Unit { token: 0, entries, facts, request }).await?;
-    published(inner, &id, logged, &plan, &valid, false)
+    published(inner, &id, logged, &plan, &valid, submission.language)
 }
 
 fn published(
@@ -203,19 +209,20 @@ fn published(
     logged: Logged,
     plan: &Plan,
     valid: &ValidRecord,
-    repeated: bool,
+    language: Language,
 ) -> Result<Published, Refusal> {
     let context = &inner.context;
     let classes = plan.classes.iter();
     let classes =
         classes.map(|(class, to)| (class.as_str().to_owned(), to.iter().cloned().collect()));
-    let warnings = valid.warnings().iter().filter_map(|w: &Finding| serde_json::to_value(w).ok());
+    let warnings = valid.warnings().iter().map(|warning| warning.in_language(language));
+    let warnings = warnings.filter_map(|warning| serde_json::to_value(warning).ok());
     Ok(Published {
         id: id.to_string(),
         log: context.own.clone(),
         index: logged.index,
         size: logged.size,
-        repeated,
+        repeated: false,
         classes: classes.collect(),
         warnings: warnings.collect(),
         receipt: receipt(inner, logged.index)?,
@@ -394,6 +401,23 @@ fn relation_of(record: &Value) -> Option<Relation> {
         record: text("record")?.parse().ok()?,
         issuer: text("issuer")?.parse().ok()?,
     })
+}
+
+/// Nobody can have met a record that this node does not hold, and answer or change it.
+fn related_is_known(inner: &Inner, relation: &Relation) -> Result<(), Refusal> {
+    let Relation { record, issuer, .. } = relation;
+    match inner.context.reader.locate(record) {
+        Some((log, _)) if log == *issuer => Ok(()),
+        held => Err(Refusal::new(
+            "related-record-unknown",
+            422,
+            match held {
+                Some((log, _)) => format!("cannot publish: {record} is of {log}, not of {issuer}"),
+                None => format!("cannot publish: {record} of {issuer} has not arrived here"),
+            },
+            "sealwire tail prints the ids and issuers of the records that are here",
+        )),
+    }
 }
 
 fn digest_of(submission: &Submission) -> Digest {

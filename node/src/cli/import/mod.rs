@@ -135,7 +135,7 @@ fn open(args: &ImportArgs) -> anyhow::Result<(Source, Digest)> {
     let name = profile.kind.as_ref().or(args.kind.as_ref());
     let name = name.context("cannot import: the record kind is not said (hint: --kind NAME)")?;
     let kind = kind_named(name)?;
-    let source = Source::open(&args.file, kind, profile)?;
+    let source = Source::open(&args.file, kind, profile, args.connection.language)?;
     let digest = format!(
         "{}\n{text}\n{:?}\n{:?}",
         kind.name(),

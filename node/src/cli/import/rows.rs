@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use anyhow::ensure;
-use sealwire_schemas::{Finding, Severity, Standard};
+use sealwire_schemas::{Finding, Language, Severity, Standard};
 use serde_json::{Map, Value};
 
 use super::profile::Target;
@@ -103,6 +103,7 @@ pub fn row(
     columns: &[Column],
     row: u64,
     cells: &csv::StringRecord,
+    language: Language,
 ) -> Result<Value, Vec<Fault>> {
     let cells = columns.iter().map(|column| Cell {
         target: &column.target,
@@ -110,7 +111,7 @@ pub fn row(
         text: cells.get(column.at).unwrap_or_default(),
         place: Place { row, at: Some(column.at), name: &column.header },
     });
-    record(constants, cells, row)
+    record(constants, cells, row, language)
 }
 
 /// Builds a record of texts and checks it. `whole` is where the record as a whole stands.
@@ -118,6 +119,7 @@ pub fn record<'a>(
     constants: &Map<String, Value>,
     cells: impl Iterator<Item = Cell<'a>>,
     whole: u64,
+    language: Language,
 ) -> Result<Value, Vec<Fault>> {
     let mut builder = Builder::default();
     let mut faults = Vec::new();
@@ -152,7 +154,8 @@ pub fn record<'a>(
         Ok(_) => Err(faults),
         Err(findings) => {
             let errors = findings.iter().filter(|f| f.severity == Severity::Error);
-            faults.extend(errors.map(|finding| fault_of(whole, finding, &filled)));
+            let told = errors.map(|finding| finding.in_language(language));
+            faults.extend(told.map(|finding| fault_of(whole, &finding, &filled)));
             Err(faults)
         }
     }
@@ -271,7 +274,7 @@ mod tests {
         ];
         let constants = Map::from_iter([("/kind".to_owned(), json!("seizure-notice"))]);
         let cells = csv::StringRecord::from(vec!["2020-07-02", "771234"]);
-        let faults = row(&constants, &columns, 7, &cells).unwrap_err();
+        let faults = row(&constants, &columns, 7, &cells, Language::En).unwrap_err();
         let hs = faults.iter().find(|f| f.code == "hs-structure").unwrap();
         assert_eq!(
             (hs.row, hs.column.as_deref(), hs.header.as_deref()),

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use sealwire_schemas::Kind;
+use sealwire_schemas::{Kind, Language};
 use serde_json::{Map, Value, json};
 
 use super::declaration::{self, Declaration};
@@ -21,6 +21,7 @@ pub const MAX_COLUMNS: usize = 1000;
 /// An open source.
 pub struct Source {
     constants: Map<String, Value>,
+    language: Language,
     from: From,
 }
 
@@ -50,7 +51,12 @@ pub struct Item<'a> {
 
 impl Source {
     /// Opens a file by the end of its name: `.csv`, `.xlsx` or `.xml`; any other is read as CSV.
-    pub fn open(path: &Path, kind: &'static Kind, profile: Profile) -> anyhow::Result<Self> {
+    pub fn open(
+        path: &Path,
+        kind: &'static Kind,
+        profile: Profile,
+        language: Language,
+    ) -> anyhow::Result<Self> {
         let mut constants: Map<String, Value> = profile.constant.clone().into_iter().collect();
         constants.insert("/kind".to_owned(), json!(kind.name()));
         constants.insert("/version".to_owned(), json!(kind.version()));
@@ -67,7 +73,7 @@ impl Source {
             "xml" => From::Xml { text: xml(path)?, mapping: elements(kind, profile)? },
             _ => csv(path, kind, profile)?,
         };
-        Ok(Self { constants, from })
+        Ok(Self { constants, language, from })
     }
 
     /// The heads of a table.
@@ -91,14 +97,14 @@ impl Source {
         self,
         mut visit: impl FnMut(Item<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let constants = &self.constants;
+        let (constants, language) = (&self.constants, self.language);
         match self.from {
             From::Csv { mut reader, table } => {
                 let mut cells = csv::StringRecord::new();
                 for row in 2.. {
                     let built = match reader.read_record(&mut cells) {
                         Ok(false) => break,
-                        Ok(true) => rows::row(constants, &table.columns, row, &cells),
+                        Ok(true) => rows::row(constants, &table.columns, row, &cells, language),
                         Err(cause) if cause.is_io_error() => {
                             return Err(Failure::fault(cause));
                         }
@@ -115,7 +121,7 @@ impl Source {
                     if cells.iter().all(str::is_empty) {
                         continue;
                     }
-                    let built = rows::row(constants, &table.columns, row, &cells);
+                    let built = rows::row(constants, &table.columns, row, &cells, language);
                     let content = format!("{cells:?}");
                     visit(Item { built, content, cells: Some(&cells), read: row - 1 })?;
                 }
@@ -123,7 +129,7 @@ impl Source {
             From::Xml { text, mapping } => {
                 let mut stopped = Ok(());
                 let read = mapping.read(&text, |declaration| {
-                    stopped = visit(item(constants, &declaration));
+                    stopped = visit(item(constants, &declaration, language));
                     ensure!(stopped.is_ok(), "stopped");
                     Ok(())
                 });
@@ -135,14 +141,18 @@ impl Source {
     }
 }
 
-fn item<'a>(constants: &Map<String, Value>, declaration: &Declaration<'_>) -> Item<'a> {
+fn item<'a>(
+    constants: &Map<String, Value>,
+    declaration: &Declaration<'_>,
+    language: Language,
+) -> Item<'a> {
     let cells = declaration.found.iter().map(|found| Cell {
         target: found.target,
         pointer: &found.pointer,
         text: &found.text,
         place: Place { row: found.line, at: None, name: found.path },
     });
-    let built = rows::record(constants, cells, declaration.line);
+    let built = rows::record(constants, cells, declaration.line, language);
     let content = declaration.found.iter().map(|f| format!("{}={:?}\n", f.pointer, f.text));
     Item { built, content: content.collect(), cells: None, read: declaration.end }
 }
