@@ -12,6 +12,7 @@ use crate::class::{Classes, FieldClass};
 use crate::finding::Finding;
 use crate::form::{self, coarser};
 use crate::language::{Words, say, words};
+use crate::profile;
 use crate::rules::{KindRules, Rule};
 use crate::tree::{self, COMMON, Leaf, Node};
 
@@ -21,6 +22,8 @@ pub struct Kind {
     id: String,
     digest: [u8; 32],
     pub(crate) tree: Node,
+    /// The fields of the full profile.
+    pub(crate) full: Vec<String>,
     classes: BTreeSet<FieldClass>,
     code_lists: BTreeMap<String, String>,
     rules: KindRules,
@@ -109,6 +112,7 @@ impl Kind {
             |text| serde_json::from_str::<Value>(text).expect("build.rs has read the schema");
         let (schema, shared) = (parse(text), parse(common));
         let tree = tree::parse(&schema, &shared).expect("build.rs has accepted the schema");
+        let full = profile::full(&schema, &tree).expect("a test has read every kind");
         let mut classes = BTreeSet::new();
         tree::leaves(&tree, "", &mut |_, leaf| {
             classes.insert(leaf.class);
@@ -121,6 +125,7 @@ impl Kind {
             digest: Sha256::digest(bundle(schema, &shared)).into(),
             classes,
             code_lists: code_lists.clone(),
+            full,
             rules: KindRules::of(name, &tree),
             whole: form::validator(&tree, Classes::ALL),
             projections: RwLock::default(),

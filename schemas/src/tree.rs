@@ -253,7 +253,11 @@ fn object(
     at: &str,
     depth: usize,
 ) -> Result<Node, String> {
-    let allowed = ["type", "required", "properties", "additionalProperties", "minProperties"];
+    let mut allowed =
+        vec!["type", "required", "properties", "additionalProperties", "minProperties"];
+    if depth == 0 {
+        allowed.push("x-full");
+    }
     only(schema, &allowed, at)?;
     titled(schema, at)?;
     let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));

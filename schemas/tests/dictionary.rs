@@ -131,23 +131,34 @@ fn form(field: &Field) -> String {
     parts.join("; ")
 }
 
+/// How a page says which fields a full record states.
+const FULL: &str = "\n\nThe minimal profile is the fields that every record must have; a record of \
+                    the full profile also states the fields marked ◆, which other laboratories \
+                    and analysts would otherwise ask back for.";
+
 fn page(kind: &str, common: &Value, records: &[Value]) -> String {
     let schema = schema(kind);
+    let full = schema["x-full"].as_array().cloned().unwrap_or_default();
     let mut fields = Vec::new();
     collect(common, &schema, "", true, &mut fields);
     let mut page = format!(
         "# {} / {}\n\nRecord kind `{kind}`, version 1. Schema: \
          [`{kind}.v1.json`](../../schemas/json/{kind}.v1.json), id `{}`.\n\nA class followed by → \
          shows the class of the coarser value made from the field. **Bold** fields are required \
-         where the object that holds them is there; `*` is any item of a list.\n\n\
+         where the object that holds them is there; `*` is any item of a list.{}\n\n\
          | field | meaning / *signification* | class | WCO, TDED | form | example |\n\
          |---|---|---|---|---|---|\n",
         text(&schema, "title"),
         text(&schema, "x-title-fr"),
         text(&schema, "$id"),
+        if full.is_empty() { "" } else { FULL },
     );
     for field in &fields {
-        let path = if field.required { format!("**{}**", field.path) } else { field.path.clone() };
+        let mut path =
+            if field.required { format!("**{}**", field.path) } else { field.path.clone() };
+        if full.contains(&Value::from(field.path.as_str())) {
+            path.push_str(" ◆");
+        }
         let class = match (field.get("x-class"), field.get("x-coarse")) {
             (class, "") => class.to_owned(),
             (class, coarse) => format!("{class} → {class}.coarse ({coarse})"),

@@ -13,7 +13,7 @@ use std::fs;
 
 use proptest::prelude::*;
 use sealwire_schemas::{
-    Disclosure, FieldClass, Finding, Parts, Standard, ValidRecord, assemble, parse_json,
+    Disclosure, FieldClass, Finding, Parts, Profile, Standard, ValidRecord, assemble, parse_json,
 };
 use serde_json::{Value, json};
 
@@ -118,6 +118,30 @@ fn the_published_schemas_say_of_the_examples_what_the_crate_says() {
             set(&mut broken, pointer, &value);
             assert!(!published.is_valid(&broken), "{name} {pointer}");
             assert!(Standard::v1().validate(&broken).is_err(), "{name} {pointer}");
+        }
+    }
+}
+
+#[test]
+fn the_model_records_are_of_the_full_profile_and_the_shortest_say_what_they_lack() {
+    for (full, shortest) in
+        [("case-05", "lab-alert-01-minimal"), ("case-01", "seizure-notice-01-minimal")]
+    {
+        let lacking = |name: &str, profile| {
+            let valid = valid(&example(name));
+            let found = valid.kind().lacking(valid.value(), profile);
+            found.into_iter().map(|f| f.pointer).collect::<Vec<String>>()
+        };
+        assert_eq!(lacking(full, Profile::Full), [""; 0], "{full}");
+        let lacks = lacking(shortest, Profile::Full);
+        assert!(lacks.iter().any(|p| p == "/contactOffice"), "{lacks:?}");
+        assert_eq!(lacking(shortest, Profile::Minimal), [""; 0], "{shortest}");
+        // Nothing can be left out of the shortest record but its id.
+        let record = example(shortest);
+        for field in record.as_object().unwrap().keys().filter(|field| *field != "id") {
+            let mut less = record.clone();
+            set(&mut less, &format!("/{field}"), &Value::Null);
+            assert!(Standard::v1().validate(&less).is_err(), "{shortest} without {field}");
         }
     }
 }
