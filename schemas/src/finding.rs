@@ -171,7 +171,9 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Err(E::custom(format!("{value} is a number with a fraction; write it as a text")))
+        Err(E::custom(format!(
+            "{value} is a number with a fraction or beyond 64 bits; write it as a text"
+        )))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

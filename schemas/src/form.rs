@@ -3,20 +3,30 @@
 
 use std::fmt::Display;
 
-use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
 use crate::class::{Classes, FieldClass};
 use crate::finding::Finding;
-use crate::kind::leaf_at;
+use crate::kind::{leaf_at, walk};
 use crate::language::{Words, say, words};
+use crate::letters;
 use crate::tree::{Leaf, Node};
 
 /// The validator of what a holder of these classes sees.
 pub fn validator(tree: &Node, held: Classes) -> Validator {
-    let schema = project(tree, held).unwrap_or_else(|| json!({ "maxProperties": 0 }));
-    jsonschema::validator_for(&schema).expect("a schema made of checked keywords compiles")
+    // Patterns of the linear engine: no record can make one take longer than its length asks.
+    jsonschema::options()
+        .with_pattern_options(PatternOptions::regex())
+        .build(&schema(tree, held))
+        .expect("a schema made of checked keywords compiles")
+}
+
+/// The schema of what a holder of these classes sees.
+pub fn schema(tree: &Node, held: Classes) -> Value {
+    let nothing = || json!({ "type": "object", "maxProperties": 0 });
+    project(tree, held).unwrap_or_else(nothing)
 }
 
 /// The class of a field's coarser values, if it has any.
@@ -75,11 +85,15 @@ fn certain(node: &Node, held: Classes) -> bool {
 
 /// Everything in a record's form that is wrong.
 pub fn findings(validator: &Validator, record: &Value, tree: &Node) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    walk(tree, record, &mut |_, pointer, value| {
+        let found = value.as_str().and_then(|text| letters::finding(pointer, text));
+        findings.extend(found.map(|found| found.with_value(value)));
+    });
     // The common case costs one pass without building errors.
     if validator.is_valid(record) {
-        return Vec::new();
+        return findings;
     }
-    let mut findings = Vec::new();
     for error in validator.iter_errors(record) {
         let at = error.instance_path().to_string();
         let mut add = |fault: Fault| {

@@ -28,7 +28,7 @@ pub struct Kind {
     code_lists: BTreeMap<String, String>,
     rules: KindRules,
     pub(crate) whole: Validator,
-    /// Validators of projections; at most one for each of the 256 sets of classes.
+    /// Validators of projections; at most one for each set of the kind's classes.
     projections: RwLock<HashMap<Classes, Arc<Validator>>>,
 }
 
@@ -181,6 +181,18 @@ impl Kind {
         found
     }
 
+    /// The JSON Schema of what a holder of these classes sees, complete in itself. It allows less
+    /// than the kind's own schema, never more.
+    pub fn projected_schema(&self, held: &BTreeSet<FieldClass>) -> Value {
+        let held = self.narrowed(held.iter().copied().collect());
+        let mut schema = form::schema(&self.tree, held);
+        if let Some(schema) = schema.as_object_mut() {
+            let draft = "https://json-schema.org/draft/2020-12/schema";
+            schema.shift_insert(0, "$schema".to_owned(), Value::from(draft));
+        }
+        schema
+    }
+
     /// Runs what can be run with these classes; gives the rules that cannot be decided.
     pub(crate) fn run_rules(
         &self,
@@ -191,8 +203,18 @@ impl Kind {
         self.rules.run(&self.tree, record, held, findings)
     }
 
+    /// Of these classes, those that the kind has; whoever holds them all sees it whole.
+    fn narrowed(&self, held: Classes) -> Classes {
+        let own: Classes = self.classes.iter().copied().collect();
+        if own.is_subset(held) {
+            return Classes::ALL;
+        }
+        own.iter().filter(|class| held.contains(*class)).collect()
+    }
+
     /// The validator of the schema projected to these classes, compiled once.
     pub(crate) fn projection(&self, held: Classes) -> Arc<Validator> {
+        let held = self.narrowed(held);
         let known = self.projections.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(validator) = known.get(&held) {
             return Arc::clone(validator);

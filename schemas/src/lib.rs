@@ -15,6 +15,7 @@ mod finding;
 mod form;
 mod kind;
 mod language;
+mod letters;
 mod profile;
 mod rules;
 mod standard;

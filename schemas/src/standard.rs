@@ -1,12 +1,12 @@
 //! The standard in force: kinds, their validation as a whole, and as far as some classes go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::assemble::{Disclosure, Parts, assemble};
-use crate::class::Classes;
+use crate::class::{Classes, FieldClass};
 use crate::codes;
 use crate::finding::{Finding, Severity};
 use crate::form;
@@ -217,6 +217,14 @@ impl ValidRecord {
     /// What somebody should look at.
     pub fn warnings(&self) -> &[Finding] {
         &self.warnings
+    }
+
+    /// What a holder of these classes sees of it: those fields, and coarser values where the exact
+    /// ones are of another class. List items of which nothing is seen are empty objects.
+    pub fn projection(&self, held: &BTreeSet<FieldClass>) -> Value {
+        let mut parts = self.split();
+        parts.retain(|class, _| held.contains(class));
+        assemble(&parts)
     }
 
     /// Its fields by class, coarser values in their own classes.

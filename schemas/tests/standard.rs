@@ -3,8 +3,12 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test: a panic is its failure")]
 
+#[path = "standard/bad_input.rs"]
+mod bad_input;
 #[path = "standard/facts.rs"]
 mod facts;
+#[path = "standard/projection.rs"]
+mod projection;
 #[path = "standard/rules.rs"]
 mod rules;
 
