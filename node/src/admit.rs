@@ -24,7 +24,7 @@ use sealwire_wire::seal::{
     AudienceId, AudienceSecret, PartContext, SealPublicKey, open_part, sealed_padded_len,
 };
 use sealwire_wire::statement::{
-    AuthenticStatement, Body, Claims, RecordManifest, RelationVerb, Statement,
+    AuthenticStatement, Body, Claims, RecordManifest, Relation, RelationVerb, Statement,
 };
 
 use crate::refusal::Refusal;
@@ -288,7 +288,9 @@ fn check_record(
         None if release::tlp(&handling) == "RED" => return Err(release::red_to_all()),
         None => {}
     }
-    check_relation(issuer, record)?;
+    if let Some(relation) = &record.relation {
+        check_relation(issuer, relation)?;
+    }
     let kind = Standard::v1().kind(&record.kind).ok_or_else(|| {
         Refusal::new(
             "unknown-kind",
@@ -318,24 +320,20 @@ fn check_record(
 }
 
 /// Only its originator changes or withdraws a record; others answer, or attest an erasure.
-fn check_relation(issuer: &MemberId, record: &RecordManifest) -> Result<(), Refusal> {
-    match &record.relation {
-        Some(relation)
-            if matches!(relation.verb, RelationVerb::Supersedes | RelationVerb::Withdraws)
-                && relation.issuer != *issuer =>
-        {
-            Err(Refusal::new(
-                "not-originator",
-                422,
-                format!(
-                    "cannot accept record: {issuer} may not change {}, a record of {}",
-                    relation.record, relation.issuer
-                ),
-                "answer it with a comment or a conflict",
-            ))
-        }
-        _ => Ok(()),
+pub fn check_relation(issuer: &MemberId, relation: &Relation) -> Result<(), Refusal> {
+    let changes = matches!(relation.verb, RelationVerb::Supersedes | RelationVerb::Withdraws);
+    if !changes || relation.issuer == *issuer {
+        return Ok(());
     }
+    Err(Refusal::new(
+        "not-originator",
+        422,
+        format!(
+            "cannot accept record: {issuer} may not change {}, a record of {}",
+            relation.record, relation.issuer
+        ),
+        "answer it with a comment or a conflict",
+    ))
 }
 
 fn check_members(community: &Community, to: &BTreeSet<MemberId>) -> Result<(), Refusal> {

@@ -34,6 +34,16 @@ pub struct Plan {
     pub classes: BTreeMap<FieldClass, BTreeSet<MemberId>>,
 }
 
+impl Plan {
+    /// The audiences by the names of the classes.
+    pub fn by_name(&self) -> BTreeMap<String, Vec<MemberId>> {
+        let named = |(class, to): (&FieldClass, &BTreeSet<MemberId>)| {
+            (class.as_str().to_owned(), to.iter().cloned().collect())
+        };
+        self.classes.iter().map(named).collect()
+    }
+}
+
 /// TLP 2.0 labels from the least to the most restrictive.
 const TLP_ORDER: [&str; 5] = ["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"];
 

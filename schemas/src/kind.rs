@@ -20,6 +20,8 @@ use crate::tree::{self, COMMON, Leaf, Node};
 pub struct Kind {
     name: &'static str,
     id: String,
+    /// The schema with the shared definitions that it reaches, in canonical form.
+    bundle: String,
     digest: [u8; 32],
     pub(crate) tree: Node,
     /// The fields of the full profile.
@@ -118,11 +120,13 @@ impl Kind {
             classes.insert(leaf.class);
             classes.extend(coarser(leaf));
         });
+        let bundle = bundle(&schema, &shared);
         let id = schema.get("$id").and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             name,
             id,
-            digest: Sha256::digest(bundle(schema, &shared)).into(),
+            digest: Sha256::digest(&bundle).into(),
+            bundle,
             classes,
             code_lists: code_lists.clone(),
             full,
@@ -179,6 +183,13 @@ impl Kind {
         let mut found = Vec::new();
         fields(&self.tree, "", true, &mut found);
         found
+    }
+
+    /// The kind's JSON Schema, complete in itself: the shared definitions that it reaches are in
+    /// its `$defs`, and references lead there.
+    pub fn schema(&self) -> Value {
+        let local = self.bundle.replace(COMMON, "#/$defs/");
+        serde_json::from_str(&local).expect("a schema was written in canonical form")
     }
 
     /// The JSON Schema of what a holder of these classes sees, complete in itself. It allows less
@@ -331,7 +342,8 @@ const FOREIGN: Words<&str> = words(
 );
 
 /// The schema with the shared definitions that it reaches, in the canonical form of RFC 8785.
-fn bundle(mut schema: Value, shared: &Value) -> String {
+fn bundle(schema: &Value, shared: &Value) -> String {
+    let mut schema = schema.clone();
     let mut reached: BTreeMap<String, Value> = BTreeMap::new();
     let mut pending = references(&schema);
     while let Some(name) = pending.pop() {
@@ -457,14 +469,14 @@ mod tests {
             json!({"$defs": {"outer": {"items": reference("inner")},
                 "inner": {"maximum": inner}, "other": {"maximum": other}}})
         };
-        let text = bundle(schema.clone(), &shared(1, 1));
+        let text = bundle(&schema, &shared(1, 1));
         assert_eq!(
             text,
             "{\"$defs\":{\"inner\":{\"maximum\":1},\"outer\":{\"items\":{\"$ref\":\"common.v1.json\
              #/$defs/inner\"}}},\"properties\":{\"a\":{},\"b\":{\"$ref\":\"common.v1.json#/$defs/outer\
              \"}},\"title\":\"é\"}"
         );
-        assert_eq!(bundle(schema.clone(), &shared(1, 2)), text, "a definition that is not reached");
-        assert_ne!(bundle(schema, &shared(2, 1)), text, "one that is reached by another");
+        assert_eq!(bundle(&schema, &shared(1, 2)), text, "a definition that is not reached");
+        assert_ne!(bundle(&schema, &shared(2, 1)), text, "one that is reached by another");
     }
 }

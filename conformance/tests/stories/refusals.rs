@@ -219,3 +219,55 @@ fn findings_are_told_in_the_language_that_is_asked_for() {
     let output = run(&["validate", text(&file), "--language", "id"]);
     assert!(said(&output).contains("aturan"), "{}", said(&output));
 }
+
+#[test]
+fn a_preview_shows_what_each_member_would_see_and_leaves_no_trace() {
+    let mut world = World::new();
+    world.node_mut("ID").start();
+    let node = world.node("ID");
+    let size = node.size();
+    let record = lab_alert();
+    let output = node.publish_by_command(
+        &record,
+        &["--community", SUBSTANCES, "--to", "SG", "--class", "operational", "--preview"],
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    let preview: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (near, far) = (&preview["members"]["SG"], &preview["members"]["AU"]);
+    let flight = "/consignment/borderTransportMeans/id";
+    assert_eq!(near["record"].pointer(flight), record.pointer(flight));
+    assert_eq!(far["record"].pointer(flight), None);
+    let withheld = |sight: &Value, pointer: &str| {
+        let fields = sight["withheld"].as_array().unwrap();
+        fields.iter().find(|field| field["pointer"] == pointer).cloned()
+    };
+    assert_eq!(withheld(near, flight), None);
+    assert_eq!(withheld(far, flight).unwrap()["class"], "operational");
+    let airport = "/consignment/itinerary/1/locationId";
+    assert_eq!(withheld(far, airport).unwrap()["coarser"], "ID");
+    assert_eq!(far["record"].pointer(airport).unwrap(), "ID");
+    for sight in [near, far] {
+        assert!(!sight["record"].to_string().contains("FICTIONAL ADDRESSEE"), "{sight}");
+        assert_eq!(withheld(sight, "/person/0/name").unwrap()["class"], "nominal");
+    }
+    // A record that would be refused is refused.
+    let mut broken = record;
+    broken["handling"]["tlp"] = json!("RED");
+    let output = node.publish_by_command(&broken, &["--community", SUBSTANCES, "--preview"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(node.size(), size);
+}
+
+#[test]
+fn the_schema_command_prints_what_a_member_may_hold() {
+    let kinds = done(&["schema", "--json"]);
+    assert!(kinds.as_array().unwrap().contains(&json!("lab-alert")));
+    let whole = done(&["schema", "lab-alert", "--json"]);
+    assert!(whole["properties"]["person"].is_object() && whole["$defs"].is_object());
+    let seen = done(&["schema", "lab-alert", "--class", "open,core.coarse", "--json"]);
+    assert_eq!(seen["properties"].get("person"), None);
+    assert!(seen["properties"]["handling"].is_object());
+    let output = run(&["schema", "gossip"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("lab-alert"), "{}", said(&output));
+}

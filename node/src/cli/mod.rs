@@ -23,6 +23,7 @@ mod publish;
 mod read;
 mod register;
 mod run;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -72,6 +73,8 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Print the head of a table for a record kind, to be filled and imported.
     Template(import::TemplateArgs),
+    /// Print the JSON Schema of a record kind, whole or as some members see it.
+    Schema(schema::SchemaArgs),
     /// Print and compare the code lists of the standard.
     #[command(subcommand)]
     Codes(codes::CodesCommand),
@@ -132,6 +135,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Validate(args) => publish::validate(&args, output),
         Command::Import(args) => import::import(&args, output),
         Command::Template(args) => import::template(&args),
+        Command::Schema(args) => schema::schema(&args, output),
         Command::Codes(command) => codes::run(&command, output),
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),

@@ -38,6 +38,9 @@ pub struct PublishArgs {
     /// Classes that are not named go to whom the community's agreement says.
     #[arg(long = "class", value_name = "NAME[=A,B]", value_parser = class_audience)]
     pub classes: Vec<ClassAudience>,
+    /// Publish nothing; say what each member would see of the record, and what is withheld.
+    #[arg(long, conflicts_with = "idempotency_key")]
+    pub preview: bool,
     /// Repeating with the same key publishes once; a random one if not given.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -89,11 +92,16 @@ pub fn publish(args: &PublishArgs, output: Output) -> Result<Exit, Failure> {
     let record = parse(&read(&args.record)?)?;
     let body = submission(args, record)?;
     let client = args.connection.open()?;
+    if args.preview {
+        let answer = client.post("/v1/preview", None, body.to_string().as_bytes())?;
+        let preview = answer.accepted()?.json()?;
+        note_warnings(&preview, output);
+        output.say(&preview, preview_text(&preview))?;
+        return Ok(Exit::Done);
+    }
     let key = args.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let published = send(&client, &key, body.to_string().as_bytes())?;
-    for warning in published.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        output.note(format!("warning:\n{}", finding_text(warning)));
-    }
+    note_warnings(&published, output);
     output.say(&published, text(&published))?;
     Ok(Exit::Done)
 }
@@ -131,6 +139,37 @@ pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
     }
     output.say(&json!({"valid": valid, "findings": findings}), text)?;
     Ok(if valid && !lacking { Exit::Done } else { Exit::Refused })
+}
+
+fn note_warnings(answer: &Value, output: Output) {
+    for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        output.note(format!("warning:\n{}", finding_text(warning)));
+    }
+}
+
+/// A paragraph for each member: what it could open, and every field that it would not see.
+fn preview_text(preview: &Value) -> String {
+    let kind = preview.get("kind").and_then(Value::as_str).unwrap_or("?");
+    let mut lines = format!("{kind}: valid; nothing was published");
+    let members = preview.get("members").and_then(Value::as_object).into_iter().flatten();
+    for (member, sight) in members {
+        let list = |key: &str| sight.get(key).and_then(Value::as_array).into_iter().flatten();
+        let classes: Vec<&str> = list("classes").filter_map(Value::as_str).collect();
+        if classes.is_empty() {
+            lines.push_str(&format!("\n{member} would see nothing"));
+            continue;
+        }
+        lines.push_str(&format!("\n{member} would see {}", classes.join(", ")));
+        for field in list("withheld") {
+            let text = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or("?");
+            let instead = match field.get("coarser").and_then(Value::as_str) {
+                Some(coarser) => format!("{coarser} for"),
+                None => "not".to_owned(),
+            };
+            lines.push_str(&format!("\n  {instead} {} ({})", text("pointer"), text("class")));
+        }
+    }
+    lines
 }
 
 /// The body of `POST /v1/records`.
@@ -235,4 +274,28 @@ fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
         )));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_names_every_field_that_a_member_would_not_see() {
+        let text = preview_text(&json!({"kind": "lab-alert", "members": {
+            "AU": {"classes": ["open", "operational.coarse"], "withheld": [
+                {"pointer": "/route", "class": "operational", "coarser": "ID"},
+                {"pointer": "/person/0/name", "class": "nominal"},
+            ]},
+            "SG": {"classes": [], "withheld": []},
+        }}));
+        assert_eq!(
+            text,
+            "lab-alert: valid; nothing was published\n\
+             AU would see open, operational.coarse\n  \
+             ID for /route (operational)\n  \
+             not /person/0/name (nominal)\n\
+             SG would see nothing"
+        );
+    }
 }

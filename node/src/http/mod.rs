@@ -90,6 +90,7 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/stream", READ, get(stream::open)),
         route("get", "/v1/records", READ, get(records::page)),
         route("post", "/v1/records", Access::AnyOf(&[Right::Publish]), post(records::publish)),
+        route("post", "/v1/preview", Access::AnyOf(&[Right::Publish]), post(records::preview)),
         route("get", "/v1/records/{id}", READ, get(records::one)),
         route(
             "get",

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
 use crate::feed::{Delivery, RecordView};
-use crate::node::{NodeHandle, Submission};
+use crate::node::{NodeHandle, Preview, Submission};
 use crate::refusal::Refusal;
 
 /// Field classes that the whole community may read; reading any other is logged.
@@ -75,6 +75,21 @@ pub(super) async fn publish(
     let location = HeaderValue::from_str(&format!("/v1/records/{}", published.id))
         .map_err(|_| Problem::fault())?;
     Ok((status, [(header::LOCATION, location)], Json(published)).into_response())
+}
+
+pub(super) async fn preview(
+    State(app): State<App>,
+    query: Result<Query<PublishQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Preview>, Problem> {
+    let Query(query) = query.map_err(bad_query)?;
+    let language = language(&headers);
+    let mut submission = submission(&read_body(body).await?, query.community)?;
+    submission.language = language;
+    ask(&app, move |node| node.preview(submission).map_err(|refusal| refusal.in_language(language)))
+        .await
+        .map(Json)
 }
 
 /// The first language of `Accept-Language` in which findings can be told.

@@ -2,6 +2,7 @@
 //! door through which HTTP and the command line publish and read.
 
 mod adopt;
+mod draft;
 mod driver;
 mod guard;
 mod metrics;
@@ -26,11 +27,12 @@ use crate::feed::{self, Delivery, RecordView};
 use crate::keys::Keys;
 use crate::refusal::Refusal;
 
+pub use draft::{Preview, Submission};
 use driver::{Driver, Message, Snapshot};
 use guard::Guard;
 use metrics::Counters;
 use peers::Peers;
-pub use publish::{Published, Submission};
+pub use publish::Published;
 
 /// How long after its expiry a register still serves, in seconds: 30 days, each start and each
 /// publication in it being logged as a warning.
@@ -219,6 +221,12 @@ impl NodeHandle {
         let counter = if outcome.is_ok() { &counters.published } else { &counters.refused };
         Counters::add(counter, 1);
         outcome
+    }
+
+    /// What each member would see of a record, which is checked like a published one and goes
+    /// nowhere.
+    pub fn preview(&self, submission: Submission) -> Result<Preview, Refusal> {
+        draft::preview(&self.inner.context, submission, driver::unix_ms())
     }
 
     /// Records in the order of arrival, after a cursor.

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use sealwire_schemas::{FieldClass, Language, Standard, ValidRecord};
+use sealwire_schemas::{FieldClass, Language, ValidRecord};
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::receipt::Receipt;
-use sealwire_wire::register::Expiry;
-use sealwire_wire::statement::{Body, Relation, RelationVerb, Statement};
+use sealwire_wire::statement::{Body, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -17,35 +16,17 @@ use tokio::sync::oneshot;
 use crate::admit::{self, Content};
 use crate::exchange::{IdempotentRequest, Unit};
 use crate::feed;
-use crate::issue::{self, Audience, Draft, Issued};
+use crate::issue::{Audience, Draft, Issued};
 use crate::refusal::Refusal;
-use crate::release::{self, Plan, Wish};
+use crate::release::Plan;
 use crate::store::Fact;
 
 use super::Inner;
+use super::draft::{self, Prepared, Submission};
 use super::driver::{Logged, Message, unix_ms};
 
 /// Longest idempotency key, in bytes.
 pub const MAX_IDEMPOTENCY_KEY: usize = 128;
-
-/// A record to be published.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Submission {
-    /// The community to share it in.
-    pub community: String,
-    /// The record; without an `id` it is given one.
-    pub record: Value,
-    /// Addressees; absent means the whole community.
-    #[serde(default)]
-    pub to: Option<BTreeSet<MemberId>>,
-    /// Audiences of single classes, by class name.
-    #[serde(default)]
-    pub audiences: BTreeMap<String, BTreeSet<MemberId>>,
-    /// The language in which warnings are told.
-    #[serde(skip)]
-    pub language: Language,
-}
 
 /// What was published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -164,43 +145,18 @@ async fn publish_once(
     announce_self(inner).await?;
     let context = &inner.context;
     let register = context.register();
-    if super::register_expiry(&register) == Expiry::Expired {
-        return Err(Refusal::fault(
-            "register-expired",
-            "cannot publish: the register has expired and its grace period is over",
-            "ask the governors for the next version",
-        ));
-    }
     let now = context.now(unix_ms());
-    let (id, record) = with_id(inner, submission.record, now.unix_ms)?;
-    let valid = Standard::v1().accept(record).map_err(Refusal::invalid)?;
-    let wish = Wish { to: submission.to, audiences: classes(submission.audiences)? };
-    let fields = valid.split();
-    let present: BTreeSet<FieldClass> = fields.keys().copied().collect();
-    let plan = release::plan(
-        &register,
-        &context.own,
-        &submission.community,
-        valid.kind().name(),
-        valid.handling(),
-        &present,
-        &wish,
-    )?;
+    let Prepared { id, valid, fields, plan, relation, community, language } =
+        draft::prepare(context, &register, submission, now.unix_ms)?;
     let mut entries = Vec::new();
     let mut facts = Vec::new();
-    let audiences =
-        audiences_for(inner, &submission.community, &plan, &mut entries, &mut facts).await?;
-    let relation = relation_of(valid.value());
-    if let Some(relation) = &relation {
-        related_is_known(inner, relation)?;
-    }
-    let community = submission.community.as_str();
-    let draft = Draft { id, community, record: &valid, fields, relation };
+    let audiences = audiences_for(inner, &community, &plan, &mut entries, &mut facts).await?;
+    let draft = Draft { id, community: &community, record: &valid, fields, relation };
     let issued = context.issuer.record(&now, draft, &plan, &audiences)?;
     admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
     entries.push(issued);
     let logged = log(inner, Unit { token: 0, entries, facts, request }).await?;
-    published(inner, &id, logged, &plan, &valid, submission.language)
+    published(inner, &id, logged, &plan, &valid, language)
 }
 
 fn published(
@@ -212,19 +168,14 @@ fn published(
     language: Language,
 ) -> Result<Published, Refusal> {
     let context = &inner.context;
-    let classes = plan.classes.iter();
-    let classes =
-        classes.map(|(class, to)| (class.as_str().to_owned(), to.iter().cloned().collect()));
-    let warnings = valid.warnings().iter().map(|warning| warning.in_language(language));
-    let warnings = warnings.filter_map(|warning| serde_json::to_value(warning).ok());
     Ok(Published {
         id: id.to_string(),
         log: context.own.clone(),
         index: logged.index,
         size: logged.size,
         repeated: false,
-        classes: classes.collect(),
-        warnings: warnings.collect(),
+        classes: plan.by_name(),
+        warnings: draft::warnings(valid, language),
         receipt: receipt(inner, logged.index)?,
     })
 }
@@ -333,91 +284,6 @@ async fn log(inner: &Inner, unit: Unit) -> Result<Logged, Refusal> {
     };
     inner.inputs.send(Message::Log(unit, reply)).await.map_err(|_| gone())?;
     logged.await.map_err(|_| gone())?
-}
-
-fn with_id(inner: &Inner, mut record: Value, now_ms: u64) -> Result<(RecordId, Value), Refusal> {
-    let Value::Object(fields) = &mut record else {
-        return Err(Refusal::new(
-            "record-not-an-object",
-            422,
-            "cannot publish: a record is a JSON object",
-            "see schemas/examples",
-        ));
-    };
-    let id = match fields.get("id") {
-        None => {
-            let id = issue::new_id(now_ms);
-            fields.insert("id".to_owned(), Value::String(id.to_string()));
-            id
-        }
-        Some(text) => {
-            let parsed = text.as_str().and_then(|t| t.parse().ok());
-            parsed.ok_or_else(|| {
-                Refusal::new(
-                    "record-id-malformed",
-                    422,
-                    format!("cannot publish: {text} is not a record id"),
-                    "leave id out and the node makes one, or use urn:uuid: with a version 7 UUID",
-                )
-            })?
-        }
-    };
-    match inner.context.reader.locate(&id) {
-        None => Ok((id, record)),
-        Some((log, index)) => Err(Refusal::new(
-            "record-exists",
-            409,
-            format!("cannot publish {id}: it is entry {index} of {log} already"),
-            "leave id out for a new record; a correction is a record of its own",
-        )),
-    }
-}
-
-fn classes(
-    named: BTreeMap<String, BTreeSet<MemberId>>,
-) -> Result<BTreeMap<FieldClass, BTreeSet<MemberId>>, Refusal> {
-    named
-        .into_iter()
-        .map(|(name, members)| {
-            let class = name.parse().map_err(|_| {
-                Refusal::new(
-                    "unknown-class",
-                    422,
-                    format!("cannot seal {name:?}: no such field class"),
-                    "classes are open, core, operational, commercial, nominal and text, with core.coarse and operational.coarse",
-                )
-            })?;
-            Ok((class, members))
-        })
-        .collect()
-}
-
-/// The earlier record that this one refers to, as its own field says.
-fn relation_of(record: &Value) -> Option<Relation> {
-    let relation = record.get("relation")?;
-    let text = |field: &str| relation.get(field).and_then(Value::as_str);
-    Some(Relation {
-        verb: RelationVerb::from_word(text("verb")?)?,
-        record: text("record")?.parse().ok()?,
-        issuer: text("issuer")?.parse().ok()?,
-    })
-}
-
-/// Nobody can have met a record that this node does not hold, and answer or change it.
-fn related_is_known(inner: &Inner, relation: &Relation) -> Result<(), Refusal> {
-    let Relation { record, issuer, .. } = relation;
-    match inner.context.reader.locate(record) {
-        Some((log, _)) if log == *issuer => Ok(()),
-        held => Err(Refusal::new(
-            "related-record-unknown",
-            422,
-            match held {
-                Some((log, _)) => format!("cannot publish: {record} is of {log}, not of {issuer}"),
-                None => format!("cannot publish: {record} of {issuer} has not arrived here"),
-            },
-            "sealwire tail prints the ids and issuers of the records that are here",
-        )),
-    }
 }
 
 fn digest_of(submission: &Submission) -> Digest {

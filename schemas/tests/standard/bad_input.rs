@@ -111,7 +111,7 @@ fn bytes_that_are_no_text_are_refused() {
     let bad: [&[u8]; 6] =
         [b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\xff", b"\x80"];
     for bytes in bad {
-        let whole = [text[..at].as_bytes(), bytes, text[at..].as_bytes()].concat();
+        let whole = [&text.as_bytes()[..at], bytes, &text.as_bytes()[at..]].concat();
         assert!(refused(&whole).starts_with("not-json"), "{bytes:x?}");
     }
 }

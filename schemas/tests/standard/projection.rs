@@ -111,6 +111,16 @@ fn a_coarser_value_stands_where_the_exact_one_is_withheld() {
 }
 
 #[test]
+fn the_schema_of_a_kind_is_complete_in_itself() {
+    for (name, record) in examples() {
+        let schema = valid(&record).kind().schema();
+        let validator = jsonschema::validator_for(&schema).expect("nothing is missing");
+        assert!(validator.is_valid(&record), "{name}");
+        assert!(!validator.is_valid(&json!({})), "{name}");
+    }
+}
+
+#[test]
 fn the_schema_of_a_projection_takes_what_its_holder_sees_and_nothing_that_is_withheld() {
     let mut compiled: BTreeMap<(String, u16), jsonschema::Validator> = BTreeMap::new();
     for name in ["case-01", "case-05", "correction-02", "proficiency-result-02"] {
