@@ -8,6 +8,7 @@
 //! Where a signature or a seal stands before a parser, the bytes are also taken as the content,
 //! and signed or sealed here with keys that the vectors use too.
 
+mod imports;
 mod keys;
 mod records;
 mod sealed;
@@ -19,6 +20,7 @@ use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::message::{Announcement, Item, MAX_RESPONSE_BYTES, Request, Response};
 use sealwire_wire::part::{Part, commitment_of_bytes};
 
+pub use imports::{declaration, profile, workbook};
 pub use records::{disclosed, record};
 pub use sealed::{seal_key, sealed_part, wrap};
 pub use signed::{denial, introduction, register, statement};
@@ -28,8 +30,9 @@ pub use texts::{id, note, policy, receipt, tile};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its program.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("cbor", cbor),
+    ("declaration", declaration),
     ("denial", denial),
     ("disclosed", disclosed),
     ("id", id),
@@ -38,6 +41,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("note", note),
     ("part", part),
     ("policy", policy),
+    ("profile", profile),
     ("receipt", receipt),
     ("record", record),
     ("register", register),
@@ -45,6 +49,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("sealed_part", sealed_part),
     ("statement", statement),
     ("tile", tile),
+    ("workbook", workbook),
     ("wrap", wrap),
 ];
 

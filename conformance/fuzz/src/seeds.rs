@@ -12,7 +12,7 @@ use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::statement::Denial;
 
-use crate::keys;
+use crate::{imports, keys};
 
 /// Larger files and texts are no seeds: the bytes between the places that matter teach nothing.
 const MAX_SEED_BYTES: usize = 64 * 1024;
@@ -20,6 +20,7 @@ const MAX_SEED_BYTES: usize = 64 * 1024;
 /// Every seed, each once, in order.
 pub fn all() -> Vec<Vec<u8>> {
     let mut seeds = BTreeSet::from([denial()]);
+    seeds.extend(imports::seeds());
     for path in files() {
         let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         if bytes.len() > MAX_SEED_BYTES && path.extension().is_none_or(|e| e != "json") {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use self::profile::Profile;
 use self::rows::Fault;
-use self::source::{Item, MAX_COLUMNS, Source};
+use self::source::{Item, Source};
 pub use self::template::{TemplateArgs, template};
 use super::client::{Client, Connection};
 use super::output::{Exit, Failure, Output};

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use super::profile::Target;
 
+/// Most columns of a table.
+pub const MAX_COLUMNS: usize = 1000;
+
 /// What separates the items of a list in one cell.
 const ITEMS: char = ';';
 

@@ -5,14 +5,14 @@
 //! nothing, counted, before it is read.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use calamine::{DataRef, ExcelDateTime, Reader as _, Xlsx};
 use rust_xlsxwriter::{Color, Format, Note, Workbook};
 
-use super::rows::Fault;
+use super::rows::{Fault, MAX_COLUMNS, letters};
 
 /// Most rows of a workbook; a larger table is a CSV file.
 pub const MAX_ROWS: usize = 20_000;
@@ -26,41 +26,44 @@ const MAX_NOTE: usize = 1000;
 /// Reads one sheet: its rows as texts, the head first. Rows without any text are left out at the
 /// end only, so that the numbers of the others stay those of the sheet.
 pub fn read(path: &Path, name: Option<&str>) -> anyhow::Result<Vec<csv::StringRecord>> {
-    let cannot = || format!("cannot read workbook {}", path.display());
-    unpacks_within(path).with_context(cannot)?;
-    let mut book: Xlsx<_> =
-        calamine::open_workbook(path).map_err(|e: calamine::XlsxError| anyhow!("{e}"))?;
+    let file = File::open(path).map_err(anyhow::Error::from);
+    let rows = file.and_then(|file| rows(BufReader::new(file), name));
+    rows.with_context(|| format!("cannot read workbook {}", path.display()))
+}
+
+/// The rows of a sheet of a workbook, as [`read`] gives them.
+pub fn rows<R: Read + Seek>(
+    mut packed: R,
+    name: Option<&str>,
+) -> anyhow::Result<Vec<csv::StringRecord>> {
+    unpacks_within(&mut packed)?;
+    packed.rewind()?;
+    let mut book = Xlsx::new(packed)?;
     let sheets = book.sheet_names();
     let name = match name {
         Some(name) => name.to_owned(),
-        None => sheets.first().with_context(|| format!("{}: no sheet", cannot()))?.clone(),
+        None => sheets.first().context("no sheet")?.clone(),
     };
-    ensure!(
-        sheets.contains(&name),
-        "{}: no sheet {name:?} (hint: it has {})",
-        cannot(),
-        sheets.join(", ")
-    );
-    cells(&mut book, &name).with_context(cannot)
+    ensure!(sheets.contains(&name), "no sheet {name:?} (hint: it has {})", sheets.join(", "));
+    cells(&mut book, &name)
 }
 
-fn cells(book: &mut Xlsx<BufReader<File>>, name: &str) -> anyhow::Result<Vec<csv::StringRecord>> {
+fn cells<R: Read + Seek>(book: &mut Xlsx<R>, name: &str) -> anyhow::Result<Vec<csv::StringRecord>> {
     let mut reader = book.worksheet_cells_reader(name)?;
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut length = 0;
     while let Some(cell) = reader.next_cell()? {
         let (row, column) = cell.get_position();
         let (row, column) = (usize::try_from(row)?, usize::try_from(column)?);
-        let text = text(cell.get_value()).with_context(|| {
-            format!("cell {}{}", super::rows::letters(column), row.saturating_add(1))
-        })?;
+        let text = text(cell.get_value())
+            .with_context(|| format!("cell {}{}", letters(column), row.saturating_add(1)))?;
         if text.is_empty() {
             continue;
         }
         ensure!(
-            row <= MAX_ROWS && column < super::MAX_COLUMNS,
+            row <= MAX_ROWS && column < MAX_COLUMNS,
             "more than {MAX_ROWS} rows or {} columns (hint: save it as CSV)",
-            super::MAX_COLUMNS
+            MAX_COLUMNS
         );
         length += text.len();
         ensure!(length <= MAX_TEXT, "more than {MAX_TEXT} bytes of text (hint: save it as CSV)");
@@ -110,8 +113,8 @@ fn instant(time: &ExcelDateTime) -> String {
 }
 
 /// Unpacks all of a zip into nothing, and counts; what the zip says of its sizes is not believed.
-fn unpacks_within(path: &Path) -> anyhow::Result<()> {
-    let mut zip = zip::ZipArchive::new(BufReader::new(File::open(path)?))?;
+fn unpacks_within<R: Read + Seek>(packed: R) -> anyhow::Result<()> {
+    let mut zip = zip::ZipArchive::new(packed)?;
     let mut left = MAX_UNPACKED;
     for index in 0..zip.len() {
         let entry = zip.by_index(index)?;

@@ -11,12 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::declaration::{self, Declaration};
 use super::profile::{Mapping, Profile};
-use super::rows::{self, Cell, Column, Fault, Place};
+use super::rows::{self, Cell, Column, Fault, MAX_COLUMNS, Place};
 use super::sheet;
 use crate::cli::output::Failure;
-
-/// Most columns of a table.
-pub const MAX_COLUMNS: usize = 1000;
 
 /// An open source.
 pub struct Source {
