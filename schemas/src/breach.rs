@@ -5,6 +5,7 @@ pub mod chemistry;
 pub mod exchange;
 pub mod free_text;
 pub mod handling;
+pub mod proficiency;
 pub mod shipment;
 pub mod time;
 pub mod training;

@@ -6,6 +6,7 @@ mod codes;
 mod exchange;
 mod handling;
 mod identifiers;
+mod proficiency;
 mod shipment;
 mod time;
 mod training;
@@ -61,7 +62,7 @@ pub(crate) enum Reads {
 
 /// All rules, theme by theme.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let themes: [&'static [Rule]; 8] = [
+    let themes: [&'static [Rule]; 9] = [
         identifiers::RULES,
         codes::RULES,
         time::RULES,
@@ -70,6 +71,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         handling::RULES,
         exchange::RULES,
         training::RULES,
+        proficiency::RULES,
     ];
     themes.into_iter().flatten()
 }
