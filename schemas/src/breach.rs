@@ -5,8 +5,11 @@ pub mod chemistry;
 pub mod exchange;
 pub mod free_text;
 pub mod handling;
+pub mod laboratory;
 pub mod proficiency;
+pub mod reference;
 pub mod shipment;
+pub mod tariff;
 pub mod time;
 pub mod training;
 
@@ -142,6 +145,12 @@ fn decimal(text: &str) -> Option<i128> {
     }
     let value: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
     Some(if negative { -value } else { value })
+}
+
+/// One in the last place of a decimal text, in units of 10^-9: what it is rounded to.
+fn step(text: &str) -> i128 {
+    let places = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    u32::try_from(places).ok().and_then(|n| 10_i128.checked_pow(9_u32.checked_sub(n)?)).unwrap_or(1)
 }
 
 #[cfg(test)]

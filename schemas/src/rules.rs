@@ -6,8 +6,12 @@ mod codes;
 mod exchange;
 mod handling;
 mod identifiers;
+mod laboratory;
+mod measurement;
 mod proficiency;
+mod reference;
 mod shipment;
+mod tariff;
 mod time;
 mod training;
 
@@ -62,7 +66,7 @@ pub(crate) enum Reads {
 
 /// All rules, theme by theme.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let themes: [&'static [Rule]; 9] = [
+    let themes: [&'static [Rule]; 13] = [
         identifiers::RULES,
         codes::RULES,
         time::RULES,
@@ -72,6 +76,10 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         exchange::RULES,
         training::RULES,
         proficiency::RULES,
+        measurement::RULES,
+        laboratory::RULES,
+        tariff::RULES,
+        reference::RULES,
     ];
     themes.into_iter().flatten()
 }

@@ -125,4 +125,107 @@ pub const RULES: &[Rule] = &[
             proficiency::few_results,
         ),
     },
+    Rule {
+        number: "SW-084",
+        id: "results-consensus",
+        severity: Severity::Warning,
+        text: words(
+            "What is set from the results agrees with them: the assigned value with the robust mean, its uncertainty with 1.25 s*/√p, the standard deviation for assessment with s*",
+            "Ce qui est tiré des résultats s'accorde avec eux : la valeur assignée avec la moyenne robuste, son incertitude avec 1,25 s*/√p, l'écart-type pour l'évaluation avec s*",
+            "Yang ditetapkan dari hasil sesuai dengan hasil itu: nilai acuan dengan rerata tegar, ketidakpastiannya dengan 1,25 s*/√p, simpangan baku penilaian dengan s*",
+        ),
+        hint: words(
+            "mend the figure, or say in assignedValueMethod or sigmaMethod how it was set",
+            "corriger la valeur, ou dire dans assignedValueMethod ou sigmaMethod comment elle a été fixée",
+            "perbaiki angkanya, atau sebutkan di assignedValueMethod atau sigmaMethod cara penetapannya",
+        ),
+        reads: Reads::Objects(
+            &[&[
+                "assignedValueMethod",
+                "assignedValue",
+                "assignedUncertainty",
+                "sigmaMethod",
+                "sigma",
+                "resultQuantity",
+                "robustMean",
+                "robustDeviation",
+            ]],
+            proficiency::not_of_results,
+        ),
+    },
+    Rule {
+        number: "SW-085",
+        id: "score-verdict",
+        severity: Severity::Error,
+        text: words(
+            "A verdict is that of a score: for z, z' and zeta satisfactory up to 2 and unsatisfactory from 3, for En satisfactory up to 1",
+            "Un verdict est celui d'un score : pour z, z' et zêta satisfaisant jusqu'à 2 et insatisfaisant dès 3, pour En satisfaisant jusqu'à 1",
+            "Keputusan sesuai dengan sebuah skor: untuk z, z' dan zeta memuaskan sampai 2 dan tidak memuaskan mulai 3, untuk En memuaskan sampai 1",
+        ),
+        hint: words(
+            "mend the score or the verdict",
+            "corriger le score ou le verdict",
+            "perbaiki skor atau keputusannya",
+        ),
+        reads: Reads::Kind(
+            "proficiency-result",
+            &["/result/*/verdict", "/result/*/score"],
+            proficiency::verdict_of_no_score,
+        ),
+    },
+    Rule {
+        number: "SW-086",
+        id: "score-agreement",
+        severity: Severity::Error,
+        text: words(
+            "The scores of a result have one sign and each kind once; z' is not beyond z, nor En beyond zeta",
+            "Les scores d'un résultat ont le même signe et un type chacun ; z' ne dépasse pas z, ni En zêta",
+            "Skor suatu hasil bertanda sama dan setiap jenisnya satu kali; z' tidak melampaui z, dan En tidak melampaui zeta",
+        ),
+        hint: words("calculate the scores anew", "recalculer les scores", "hitung ulang skornya"),
+        reads: Reads::Kind(
+            "proficiency-result",
+            &["/result/*/score"],
+            proficiency::scores_disagree,
+        ),
+    },
+    Rule {
+        number: "SW-087",
+        id: "result-qualifier",
+        severity: Severity::Error,
+        text: words(
+            "A result less or greater than a value states the value; one not detected or not analysed has neither value nor identity",
+            "Un résultat inférieur ou supérieur à une valeur l'indique ; un résultat non détecté ou non analysé n'a ni valeur ni identité",
+            "Hasil kurang atau lebih dari suatu nilai menyebutkan nilainya; yang tidak terdeteksi atau tidak dianalisis tanpa nilai dan identitas",
+        ),
+        hint: words(
+            "mend qualifier, or the field beside it",
+            "corriger qualifier, ou le champ à côté",
+            "perbaiki qualifier, atau kolom di sebelahnya",
+        ),
+        reads: Reads::Objects(
+            &[&["qualifier", "value", "uncertainty"], &["qualifier", "identity"]],
+            proficiency::word_against_figure,
+        ),
+    },
+    Rule {
+        number: "SW-088",
+        id: "replicate-mean",
+        severity: Severity::Warning,
+        text: words(
+            "A result is the mean of its replicates, to rounding",
+            "Un résultat est la moyenne de ses répétitions, à l'arrondi près",
+            "Suatu hasil adalah rerata dari ulangannya, dalam batas pembulatan",
+        ),
+        hint: words(
+            "check for an error of transcription",
+            "vérifier s'il y a une erreur de transcription",
+            "periksa kemungkinan salah salin",
+        ),
+        reads: Reads::Kind(
+            "proficiency-result",
+            &["/result/*/value", "/result/*/replicate"],
+            proficiency::not_the_mean,
+        ),
+    },
 ];
