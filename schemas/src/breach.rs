@@ -13,6 +13,7 @@ pub mod tariff;
 pub mod time;
 pub mod training;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -91,6 +92,13 @@ fn collect<'r, 'p>(
     }
 }
 
+/// The values at a path that have stood there before.
+fn repeated<'r, 'p>(record: &'r Value, path: &'p str) -> Vec<(Place<'p>, &'r Value)> {
+    let mut met = BTreeSet::new();
+    let all = select(record, path).into_iter();
+    all.filter(|(_, value)| !met.insert(value.to_string())).collect()
+}
+
 /// Whether any value at a path fulfils a condition.
 fn any(record: &Value, path: &str, holds: impl Fn(&Value) -> bool) -> bool {
     select(record, path).iter().any(|(_, value)| holds(value))
@@ -122,6 +130,16 @@ fn parts_over_whole(object: &Value, parts: &[&'static str], whole: &str) -> Vec<
         (part > whole).then(|| format!("{part} > {whole}"))
     };
     parts.iter().filter_map(|part| Some((*part, over(part)?))).collect()
+}
+
+/// The sum of counts.
+fn sum(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
+/// Counts as they are added up.
+fn added(counts: &[u64]) -> String {
+    counts.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ")
 }
 
 fn text<'r>(object: &'r Value, name: &str) -> Option<&'r str> {

@@ -1,11 +1,13 @@
 //! Methods, measurements, what laboratories can do, and what they did.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, ISOWeekDate, Weekday};
 use serde_json::Value;
 
-use super::{Fault, Found, Judged, count, decimal, more, number, parts_over_whole, select, text};
+use super::{
+    Fault, Found, Judged, added, count, decimal, more, number, parts_over_whole, select, sum, text,
+};
 use crate::rules::Rule;
 
 /// One, in the units of decimals.
@@ -203,10 +205,9 @@ pub fn outcomes(_: &'static [&'static str], judged: Judged<'_>) -> Vec<Fault> {
     let name = "analysedQuantity";
     let Some(analysed) = count(judged.object, name) else { return Vec::new() };
     let stated: Vec<u64> = OUTCOMES.iter().filter_map(|name| count(judged.object, name)).collect();
-    let sum = stated.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-    let wrong = sum > analysed || (stated.len() == OUTCOMES.len() && sum < analysed);
-    let shown: Vec<String> = stated.iter().map(u64::to_string).collect();
-    if wrong { vec![(name, format!("{} ≠ {analysed}", shown.join(" + ")))] } else { Vec::new() }
+    let outcomes = sum(&stated);
+    let wrong = outcomes > analysed || (stated.len() == OUTCOMES.len() && outcomes < analysed);
+    if wrong { vec![(name, format!("{} ≠ {analysed}", added(&stated)))] } else { Vec::new() }
 }
 
 pub fn turnaround(_: &'static [&'static str], judged: Judged<'_>) -> Vec<Fault> {
@@ -229,43 +230,59 @@ const SAMPLES: [&str; 7] = [
     "pendingQuantity",
 ];
 
-/// Rows of a category alone are parts of all, and so are rows of a chapter alone; one sample is
-/// counted under several techniques.
+/// What a row counts: a category, a chapter, a technique, or all.
+fn counted(row: &Value) -> [String; 3] {
+    ["category", "chapter", "technique"].map(|name| shown(row.get(name)))
+}
+
+/// Rows of a category alone are parts of all, and so are rows of a chapter alone; of the others
+/// each is, since one sample is counted under several techniques.
 pub fn rows_over_total(rule: &Rule, record: &Value, found: &mut Found) {
-    let rows = select(record, "/count/*");
-    let key = |row: &Value| ["category", "chapter", "technique"].map(|name| shown(row.get(name)));
+    let rows: Vec<_> =
+        select(record, "/count/*").into_iter().map(|(at, row)| (at, row, counted(row))).collect();
     let mut met = BTreeSet::new();
-    for (pointer, row) in &rows {
-        if !met.insert(key(row)) {
-            let said = key(row).join(" ");
-            found.push(rule.breach(format!("{pointer}/receivedQuantity"), said.trim()));
+    for (place, _, counted) in &rows {
+        if !met.insert(counted) {
+            let said = counted.join(" ");
+            found.push(rule.breach(format!("{place}/receivedQuantity"), said.trim()));
         }
     }
-    let all = rows.iter().find(|(_, row)| key(row).iter().all(String::is_empty));
-    let Some((place, all)) = all else { return };
+    let all = rows.iter().find(|(_, _, counted)| counted.iter().all(String::is_empty));
+    let Some((place, all, _)) = all else { return };
     for name in SAMPLES {
         let Some(total) = count(all, name) else { continue };
-        let counts = |alone: fn(&[String; 3]) -> bool| -> Vec<u64> {
-            let of = rows.iter().filter(|(_, row)| alone(&key(row)));
-            of.filter_map(|(_, row)| count(row, name)).collect()
-        };
-        let mut groups = vec![
-            counts(|[category, chapter, technique]| {
-                !category.is_empty() && chapter.is_empty() && technique.is_empty()
-            }),
-            counts(|[category, chapter, technique]| {
-                category.is_empty() && !chapter.is_empty() && technique.is_empty()
-            }),
-        ];
-        groups
-            .extend(counts(|key| key.iter().any(|of| !of.is_empty())).into_iter().map(|n| vec![n]));
-        let over = |group: &Vec<u64>| {
-            group.iter().fold(0, |sum: u64, count| sum.saturating_add(*count)) > total
-        };
-        if let Some(group) = groups.into_iter().find(over) {
-            let said: Vec<String> = group.iter().map(u64::to_string).collect();
-            let evidence = format!("{} > {total}", said.join(" + "));
+        let mut parts: BTreeMap<[bool; 2], Vec<u64>> = BTreeMap::new();
+        let mut single = Vec::new();
+        for (_, row, counted) in &rows {
+            let of = counted.each_ref().map(|of| !of.is_empty());
+            match (of, count(row, name)) {
+                ([false, false, false], _) | (_, None) => {}
+                ([category, chapter, false], Some(part)) if category != chapter => {
+                    parts.entry([category, chapter]).or_default().push(part);
+                }
+                (_, Some(part)) => single.push(vec![part]),
+            }
+        }
+        let over = |parts: &Vec<u64>| sum(parts) > total;
+        if let Some(parts) = parts.into_values().chain(single).find(over) {
+            let evidence = format!("{} > {total}", added(&parts));
             found.push(rule.breach(format!("{place}/{name}"), evidence));
+        }
+    }
+}
+
+/// One substance beside itself, or beside one that the method has no figures of.
+pub fn told_from_itself(rule: &Rule, record: &Value, found: &mut Found) {
+    let measured = select(record, "/performance/*/analyte");
+    for (pointer, pair) in select(record, "/cannotTell/*") {
+        let analyte = text(pair, "analyte").unwrap_or_default();
+        let key = text(pair, "inchiKey");
+        if text(pair, "other") == Some(analyte) {
+            found.push(rule.breach(format!("{pointer}/other"), analyte));
+        } else if let Some(key) = key.filter(|_| text(pair, "otherInchiKey") == key) {
+            found.push(rule.breach(format!("{pointer}/otherInchiKey"), key));
+        } else if !measured.iter().any(|(_, measured)| *measured == analyte) {
+            found.push(rule.breach(format!("{pointer}/analyte"), analyte));
         }
     }
 }

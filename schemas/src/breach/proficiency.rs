@@ -1,11 +1,11 @@
 //! Proficiency rounds and results, as ISO/IEC 17043 and ISO 13528 have them.
 
-use std::collections::BTreeSet;
-
 use jiff::civil::Date;
 use serde_json::Value;
 
-use super::{Fault, Found, Judged, Place, count, decimal, number, select, step, text};
+use super::{
+    Fault, Found, Judged, Place, added, count, decimal, number, repeated, select, step, sum, text,
+};
 use crate::rules::Rule;
 
 /// Fewest results of which robust statistics say something.
@@ -49,14 +49,9 @@ pub fn codes_without_item(rule: &Rule, record: &Value, found: &mut Found) {
             found.push(rule.breach(pointer, code));
         }
     }
-    for path in ["/testItem/*/code", "/measurand/*/code"] {
-        let mut met = BTreeSet::new();
-        let codes = select(record, path).into_iter();
-        for (pointer, code) in codes.filter_map(|(place, code)| Some((place, code.as_str()?))) {
-            if !met.insert(code) {
-                found.push(rule.breach(pointer, code));
-            }
-        }
+    let codes = ["/testItem/*/code", "/measurand/*/code"];
+    for (pointer, code) in codes.into_iter().flat_map(|path| repeated(record, path)) {
+        found.push(rule.breach(pointer, code));
     }
 }
 
@@ -92,13 +87,11 @@ pub fn assessed(rule: &Rule, record: &Value, found: &mut Found) {
             let evidence = format!("{results} > {laboratories}");
             found.push(rule.breach(format!("{pointer}/resultQuantity"), evidence));
         }
-        let counts = VERDICTS.map(|name| count(measurand, name));
         let Some(results) = count(measurand, "resultQuantity") else { continue };
-        let sum = counts.iter().flatten().fold(0, |sum: u64, count| sum.saturating_add(*count));
-        let whole = counts.iter().all(Option::is_some);
-        if sum > results || (whole && sum < results) {
-            let stated: Vec<String> = counts.iter().flatten().map(u64::to_string).collect();
-            let evidence = format!("{} ≠ {results}", stated.join(" + "));
+        let stated: Vec<u64> = VERDICTS.iter().filter_map(|name| count(measurand, name)).collect();
+        let assessed = sum(&stated);
+        if assessed > results || (stated.len() == VERDICTS.len() && assessed < results) {
+            let evidence = format!("{} ≠ {results}", added(&stated));
             found.push(rule.breach(format!("{pointer}/resultQuantity"), evidence));
         }
     }

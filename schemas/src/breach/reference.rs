@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fault, Found, Judged, select, text};
+use super::{Fault, Found, Judged, repeated, select, text};
 use crate::rules::Rule;
 
 /// What an offer consists of.
@@ -71,5 +71,15 @@ pub fn answers_nothing(rule: &Rule, record: &Value, found: &mut Found) {
         if !answers {
             found.push(rule.breach(pointer, item));
         }
+    }
+}
+
+/// Numbers by which other records name an item.
+pub const NUMBERS: &[&str] =
+    &["/wanted/*/sequenceNumeric", "/offered/*/sequenceNumeric", "/service/*/sequenceNumeric"];
+
+pub fn number_twice(rule: &Rule, record: &Value, found: &mut Found) {
+    for (pointer, number) in NUMBERS.iter().flat_map(|path| repeated(record, path)) {
+        found.push(rule.breach(pointer, number));
     }
 }

@@ -162,4 +162,30 @@ pub const RULES: &[Rule] = &[
         ),
         reads: Reads::Kind("activity-count", &["/count"], laboratory::rows_over_total),
     },
+    Rule {
+        number: "SW-119",
+        id: "cannot-tell",
+        severity: Severity::Warning,
+        text: words(
+            "What a method cannot tell apart are two substances, one of which it has figures of",
+            "Ce qu'une méthode ne distingue pas, ce sont deux substances, dont elle chiffre l'une",
+            "Yang tidak dapat dibedakan suatu metode adalah dua zat, salah satunya memiliki angka kinerja",
+        ),
+        hint: words(
+            "name the analyte as in performance, and another substance in other",
+            "nommer l'analyte comme dans performance, et une autre substance dans other",
+            "sebut analit seperti dalam performance, dan zat lain dalam other",
+        ),
+        reads: Reads::Kind(
+            "method-bulletin",
+            &[
+                "/performance/*/analyte",
+                "/cannotTell/*/analyte",
+                "/cannotTell/*/inchiKey",
+                "/cannotTell/*/other",
+                "/cannotTell/*/otherInchiKey",
+            ],
+            laboratory::told_from_itself,
+        ),
+    },
 ];

@@ -100,4 +100,20 @@ pub const RULES: &[Rule] = &[
             reference::identity_unknown,
         ),
     },
+    Rule {
+        number: "SW-120",
+        id: "item-number-once",
+        severity: Severity::Error,
+        text: words(
+            "An item that is wanted or offered, or a service, has a number of its own",
+            "Un article demandé ou offert, ou un service, a son propre numéro",
+            "Barang yang dicari atau ditawarkan, atau layanan, memiliki nomor sendiri",
+        ),
+        hint: words(
+            "number the items from 1",
+            "numéroter les articles à partir de 1",
+            "nomori mulai dari 1",
+        ),
+        reads: Reads::Paths(reference::NUMBERS, reference::number_twice),
+    },
 ];
