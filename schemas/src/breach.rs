@@ -5,10 +5,15 @@ pub mod chemistry;
 pub mod exchange;
 pub mod free_text;
 pub mod handling;
+pub mod laboratory;
+pub mod proficiency;
+pub mod reference;
 pub mod shipment;
+pub mod tariff;
 pub mod time;
 pub mod training;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -87,6 +92,13 @@ fn collect<'r, 'p>(
     }
 }
 
+/// The values at a path that have stood there before.
+fn repeated<'r, 'p>(record: &'r Value, path: &'p str) -> Vec<(Place<'p>, &'r Value)> {
+    let mut met = BTreeSet::new();
+    let all = select(record, path).into_iter();
+    all.filter(|(_, value)| !met.insert(value.to_string())).collect()
+}
+
 /// Whether any value at a path fulfils a condition.
 fn any(record: &Value, path: &str, holds: impl Fn(&Value) -> bool) -> bool {
     select(record, path).iter().any(|(_, value)| holds(value))
@@ -120,6 +132,16 @@ fn parts_over_whole(object: &Value, parts: &[&'static str], whole: &str) -> Vec<
     parts.iter().filter_map(|part| Some((*part, over(part)?))).collect()
 }
 
+/// The sum of counts.
+fn sum(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
+/// Counts as they are added up.
+fn added(counts: &[u64]) -> String {
+    counts.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ")
+}
+
 fn text<'r>(object: &'r Value, name: &str) -> Option<&'r str> {
     object.get(name).and_then(Value::as_str)
 }
@@ -141,6 +163,12 @@ fn decimal(text: &str) -> Option<i128> {
     }
     let value: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
     Some(if negative { -value } else { value })
+}
+
+/// One in the last place of a decimal text, in units of 10^-9: what it is rounded to.
+fn step(text: &str) -> i128 {
+    let places = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    u32::try_from(places).ok().and_then(|n| 10_i128.checked_pow(9_u32.checked_sub(n)?)).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@ mod codes;
 mod exchange;
 mod handling;
 mod identifiers;
+mod laboratory;
+mod measurement;
+mod proficiency;
+mod reference;
 mod shipment;
+mod tariff;
 mod time;
 mod training;
 
@@ -61,7 +66,7 @@ pub(crate) enum Reads {
 
 /// All rules, theme by theme.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let themes: [&'static [Rule]; 8] = [
+    let themes: [&'static [Rule]; 13] = [
         identifiers::RULES,
         codes::RULES,
         time::RULES,
@@ -70,6 +75,11 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         handling::RULES,
         exchange::RULES,
         training::RULES,
+        proficiency::RULES,
+        measurement::RULES,
+        laboratory::RULES,
+        tariff::RULES,
+        reference::RULES,
     ];
     themes.into_iter().flatten()
 }

@@ -61,6 +61,9 @@ pub const EVENTS: &[&str] = &[
     "/part/*/date",
     "/request/date",
     "/editionDate",
+    "/analysedDate",
+    "/decidedDate",
+    "/referenceCollection/*/updateDate",
     "/endDate",
     "/searchedUntil",
     "/similarCase/*/periodUntil",
@@ -84,6 +87,8 @@ pub const DUE: &[&str] = &[
     "/nextReplyDue",
     "/refusal/postponedUntil",
     "/part/*/holdUntil",
+    "/neededBy",
+    "/availableUntil",
 ];
 
 /// Until when a record holds.

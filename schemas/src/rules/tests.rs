@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test: a panic is its failure")]
 
 use std::collections::BTreeSet;
+use std::fs;
+
+use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::language::Language;
@@ -71,6 +75,132 @@ fn every_rule_reads_fields_that_exist() {
                 }
             }
             Reads::Checked(..) | Reads::FreeText(_) | Reads::Beside(..) => {}
+        }
+    }
+}
+
+/// Every value within a value, itself first, with its pointer.
+fn within_value(value: &Value, at: String, found: &mut Vec<(String, Value)>) {
+    found.push((at.clone(), value.clone()));
+    match value {
+        Value::Object(fields) => {
+            let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+            fields.iter().for_each(|(name, v)| {
+                within_value(v, format!("{at}/{}", escaped(name)), found);
+            });
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.for_each(|(i, v)| within_value(v, format!("{at}/{i}"), found));
+        }
+        _ => {}
+    }
+}
+
+/// Runs every rule on all that it could be given of a record, and gives what it finds.
+fn judge_all(record: &Value) -> Vec<Finding> {
+    let (mut values, mut found) = (Vec::new(), Vec::new());
+    within_value(record, String::new(), &mut values);
+    for rule in rules() {
+        match &rule.reads {
+            Reads::Paths(_, across) | Reads::Kind(_, _, across) => across(rule, record, &mut found),
+            Reads::Objects(lists, judge) => {
+                for (list, (at, object)) in lists.iter().flat_map(|list| {
+                    let all = values.iter();
+                    all.map(move |value| (list, value))
+                }) {
+                    let faults = judge(list, Judged { path: at, object });
+                    let breach = |(name, shown)| rule.breach(format!("{at}/{name}"), shown);
+                    found.extend(faults.into_iter().map(breach));
+                }
+            }
+            Reads::Checked(..) | Reads::FreeText(_) => {
+                for text in values.iter().filter_map(|(_, value)| value.as_str()) {
+                    let broken = match &rule.reads {
+                        Reads::Checked(_, good) => (!good(text)).then_some(text),
+                        Reads::FreeText(find) => find(text),
+                        _ => None,
+                    };
+                    found.extend(broken.map(|shown| rule.breach("/text", shown)));
+                }
+            }
+            Reads::Beside(..) => {}
+        }
+    }
+    found
+}
+
+fn examples() -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let json = files.filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let mut read: Vec<_> = json.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    read.sort();
+    read.iter().map(|(_, bytes)| serde_json::from_slice(bytes).unwrap()).collect()
+}
+
+fn hostile() -> impl Strategy<Value = Value> {
+    let texts = [
+        "",
+        "-",
+        ".",
+        "-0.0",
+        "0",
+        "1",
+        "999999999999999.999999999",
+        "-999999999999999.999999999",
+        "1234567890123456",
+        "1.0000000000",
+        "é",
+        "Ÿ-W",
+        "2026-W53",
+        "2025-W53",
+        "9999",
+        "9999-12",
+        "9999-Q4",
+        "99999-Q4",
+        "0000-Q1",
+        "2026-Q9",
+        "9999-12-31",
+        "-",
+        "<",
+        "not-detected",
+    ];
+    let leaf = prop_oneof![
+        prop::sample::select(texts.to_vec()).prop_map(|text| json!(text)),
+        ".{0,20}".prop_map(|text| json!(text)),
+        "-?[0-9]{0,17}(\\.[0-9]{0,11})?".prop_map(|text| json!(text)),
+        any::<u64>().prop_map(|number| json!(number)),
+        any::<i64>().prop_map(|number| json!(number)),
+        Just(json!(u64::MAX)),
+        Just(json!(true)),
+        Just(Value::Null),
+    ];
+    let name = "(value|count|score|type|code|result|measurand|[a-z/~]{0,4})";
+    leaf.prop_recursive(3, 12, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::btree_map(name, inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_rule_panics_on_any_json(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), hostile()), 0..12),
+    ) {
+        let mut record = which.get(&examples()).clone();
+        for (place, value) in changes {
+            let mut places = Vec::new();
+            within_value(&record, String::new(), &mut places);
+            let (pointer, _) = place.get(&places);
+            *record.pointer_mut(pointer).unwrap() = value;
+        }
+        for found in judge_all(&record) {
+            prop_assert!(found.pointer.starts_with('/') && found.number.is_some(), "{found}");
         }
     }
 }

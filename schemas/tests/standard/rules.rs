@@ -103,13 +103,14 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_keeps_it() {
     assert_eq!(kept.len(), all.len());
 }
 
+fn quiet(name: &str, change: &[(&str, Value)]) {
+    let change = change.iter().map(|(p, v)| ((*p).to_owned(), v.clone())).collect();
+    let breach = Breach { rule: String::new(), example: name.to_owned(), change };
+    assert_eq!(findings(&breach.broken()), [], "{name} {:?}", breach.change);
+}
+
 #[test]
 fn what_is_no_breach_is_not_found() {
-    let quiet = |name: &str, change: &[(&str, Value)]| {
-        let change = change.iter().map(|(p, v)| ((*p).to_owned(), v.clone())).collect();
-        let breach = Breach { rule: String::new(), example: name.to_owned(), change };
-        assert_eq!(findings(&breach.broken()), [], "{name} {:?}", breach.change);
-    };
     let file = "/replyItem/1/document/0/file";
     let media = format!("{file}/mediaType");
     let person = format!("{file}/personVisible");
@@ -142,6 +143,87 @@ fn what_is_no_breach_is_not_found() {
         "inchiKey": "LWOCBHBFWNGPGM-UHFFFAOYSA-N",
     });
     quiet("case-05", &[("/substance/1", other)]);
+}
+
+#[test]
+fn scores_and_verdicts_are_judged_to_their_rounding() {
+    let score = |kind: &str, value: &str, verdict: &str| {
+        let score = json!([{"type": kind, "value": value}]);
+        quiet(
+            "proficiency-result-02",
+            &[("/result/0/score", score), ("/result/0/verdict", json!(verdict))],
+        );
+    };
+    score("z", "2", "satisfactory");
+    score("z", "-2.0", "questionable");
+    score("zeta", "-2.99", "questionable");
+    score("z-prime", "3.0", "unsatisfactory");
+    score("en", "-1", "satisfactory");
+    score("en", "1.01", "unsatisfactory");
+    score("d-percent", "40", "satisfactory");
+    score("z", "9", "not-assessed");
+    // What one score fails, another may pass.
+    let two = json!([{"type": "z", "value": "1.2"}, {"type": "zeta", "value": "4"}]);
+    for verdict in ["satisfactory", "unsatisfactory"] {
+        let change = [("/result/0/score", two.clone()), ("/result/0/verdict", json!(verdict))];
+        quiet("proficiency-result-02", &change);
+    }
+    // z' may round to the same figure as z, and D % has the sign of the assigned value.
+    let same = json!([
+        {"type": "z", "value": "3.1"}, {"type": "z-prime", "value": "3.12"},
+        {"type": "d-percent", "value": "-14"},
+    ]);
+    quiet("proficiency-result-02", &[("/result/0/score", same)]);
+    let thirds = json!(["52.8", "53.4", "53.0"]);
+    let change = [("/result/0/value", json!("53.1")), ("/result/0/replicate", thirds)];
+    quiet("proficiency-result-01", &change);
+}
+
+#[test]
+fn what_a_round_takes_from_its_results_is_judged_to_its_rounding() {
+    let consensus = |value: &str, uncertainty: &str| {
+        [
+            ("/measurand/0/assignedValueMethod", json!("participant-consensus")),
+            ("/measurand/0/assignedValue", json!(value)),
+            ("/measurand/0/assignedUncertainty", json!(uncertainty)),
+        ]
+    };
+    // 1.25 × 2.7 / √21 is 0.7365, and s* to its rounding allows 0.72 to 0.75.
+    for uncertainty in ["0.7", "0.72", "0.736", "0.74", "0.75"] {
+        quiet("proficiency-round-02", &consensus("51.9", uncertainty));
+    }
+    quiet("proficiency-round-02", &consensus("51.90", "0.7"));
+}
+
+#[test]
+fn laboratory_figures_at_their_limits_are_no_breach() {
+    let round = |pointer: &str, value: Value| quiet("proficiency-round-02", &[(pointer, value)]);
+    round("/measurand/0/assignedUncertainty", json!("0.75"));
+    round("/reportDate", json!("2026-05-15"));
+    round("/participantQuantity", Value::Null);
+    let method = |pointer: &str, value: Value| quiet("method-bulletin-01", &[(pointer, value)]);
+    method("/performance/0/limitOfQuantification", json!("1.000"));
+    method("/performance/0/repeatability", json!("0.30"));
+    method("/performance/0/recovery", json!("50"));
+    method("/performance/0/recovery", json!("150.0"));
+    method("/performance/0/matrix", Value::Null);
+    let count = |pointer: &str, value: Value| quiet("activity-count-01", &[(pointer, value)]);
+    count("/issueDate", json!("2026-04-05"));
+    count("/count/2/receivedQuantity", json!(35));
+    count("/count/2/technique", json!("gc-ms"));
+    count("/count/0/conformQuantity", Value::Null);
+    quiet("activity-count-01", &[("/period", json!("2026-03")), ("/periodType", json!("month"))]);
+    quiet("activity-count-01", &[("/period", json!("2025")), ("/periodType", json!("year"))]);
+    let goods = |change: &[(&str, Value)]| quiet("classification-outcome-02", change);
+    goods(&[("/finding/1/limitValue", json!("6.7"))]);
+    goods(&[("/outcome/nationalCode", json!("27102011"))]);
+    goods(&[("/declared/classificationId", json!("2710")), ("/outcome/confirmed", json!(true))]);
+    goods(&[
+        ("/declared/classificationId", json!("271020")),
+        ("/declared/nationalCode", json!("27102011")),
+        ("/outcome/nationalCode", json!("27102015")),
+    ]);
+    quiet("reference-wanted-01", &[("/wanted/0/identity", json!("suspected"))]);
 }
 
 /// The fields of a record that may be broken, each in its class; coarser values stay as they were.
