@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use sealwire_schemas::codes::{self, CodeList, Label};
@@ -18,27 +17,28 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub enum CodesCommand {
     /// Print the lists, their editions and where they come from.
     List,
-    /// Print the codes of one list; of our own lists also what the codes mean.
+    /// Print the codes of one list, as HS, or of an older edition, as HS-2017; of our own lists
+    /// also what the codes mean.
     Show(ShowArgs),
-    /// Compare a list with a file of codes, such as the next edition. Exit code 1 if they differ.
+    /// Compare a list with another edition, or with a file of codes. Exit code 1 if they differ.
     Diff(DiffArgs),
 }
 
 /// Arguments of `codes show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Name of the list.
+    /// Name of the list; with an edition, as HS-2017, or without for its newest.
     list: String,
 }
 
 /// Arguments of `codes diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// Name of the list.
+    /// Name of the list, as HS-2017.
     list: String,
-    /// A file with a code at the start of each line; what follows a comma, semicolon, tab or space
-    /// is left out.
-    file: PathBuf,
+    /// What it is compared with: a list, as HS-2022, or a file with a code at the start of each
+    /// line; what follows a comma, semicolon, tab or space is left out.
+    other: String,
 }
 
 /// Does it.
@@ -91,13 +91,11 @@ fn show(name: &str, output: Output) -> Result<Exit, Failure> {
 
 fn diff(args: &DiffArgs, output: Output) -> Result<Exit, Failure> {
     let list = named(&args.list)?;
-    let unread = |cause: std::io::Error| {
-        Failure::usage(format!("cannot read {}: {cause}", args.file.display()))
+    let other = match codes::list(&args.other) {
+        Some(other) => other.codes().map(str::to_owned).collect(),
+        None => codes_of(&read(&args.other)?),
     };
-    let mut text = String::new();
-    let file = std::fs::File::open(&args.file).map_err(unread)?;
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unread)?;
-    let changes = list.changes(&codes_of(&text));
+    let changes = list.changes(&other);
     let data = json!({"list": list.name, "edition": list.edition, "added": changes.added,
                       "removed": changes.removed});
     let mut lines: Vec<String> = changes.added.iter().map(|code| format!("+ {code}")).collect();
@@ -113,6 +111,15 @@ fn diff(args: &DiffArgs, output: Output) -> Result<Exit, Failure> {
     Ok(if same { Exit::Done } else { Exit::Refused })
 }
 
+/// The text of a file that is not longer than a list of codes can be.
+fn read(file: &str) -> Result<String, Failure> {
+    let unread = |cause: std::io::Error| Failure::usage(format!("cannot read {file}: {cause}"));
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(unread)?;
+    opened.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unread)?;
+    Ok(text)
+}
+
 /// The first cell of each line that is not empty.
 fn codes_of(text: &str) -> BTreeSet<String> {
     let cells = text.lines().filter_map(|line| line.split([',', ';', '\t', ' ']).next());
@@ -126,9 +133,10 @@ fn own_lists() -> BTreeSet<&'static str> {
 
 fn named(name: &str) -> Result<&'static CodeList, Failure> {
     codes::list(name).ok_or_else(|| {
-        let others = codes::LISTS.iter().map(|list| list.name).chain(own_lists());
-        let known = others.collect::<Vec<_>>().join(", ");
-        Failure::usage(format!("cannot find code list {name:?} (hint: the lists are {known})"))
+        let others: BTreeSet<&str> = codes::LISTS.iter().map(|list| list.name).collect();
+        let known = others.into_iter().chain(own_lists()).collect::<Vec<_>>().join(", ");
+        let hint = format!("the lists are {known}; an edition is named as HS-2017");
+        Failure::usage(format!("cannot find code list {name:?} (hint: {hint})"))
     })
 }
 

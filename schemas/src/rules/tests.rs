@@ -70,7 +70,7 @@ fn every_rule_reads_fields_that_exist() {
                     assert!(trees.iter().any(|(_, all)| all.iter().any(object)), "{list:?}");
                 }
             }
-            Reads::Checked(..) | Reads::FreeText(_) | Reads::Beside(..) => {}
+            Reads::Checked(..) | Reads::CheckedBy(..) | Reads::FreeText(_) | Reads::Beside(..) => {}
         }
     }
 }
