@@ -15,6 +15,7 @@ mod finding;
 mod form;
 mod kind;
 mod language;
+pub mod locode;
 mod rules;
 mod standard;
 pub mod substance;

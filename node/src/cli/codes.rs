@@ -1,13 +1,17 @@
-//! The code lists of the standard: which, what is in them, and what another edition changes.
+//! The code lists of the standard: which, what is in them, and what another edition changes; and
+//! lists made of others' files.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use sealwire_schemas::codes::{self, CodeList, Label};
 use serde_json::{Value, json};
 
 use super::output::{Exit, Failure, Output};
+use super::register::files::{Mode, write};
+use crate::locodes;
 
 /// How much of a file of codes is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -22,6 +26,31 @@ pub enum CodesCommand {
     Show(ShowArgs),
     /// Compare a list with another edition, or with a file of codes. Exit code 1 if they differ.
     Diff(DiffArgs),
+    /// Make a list of somebody else's files that is too large or too new to be in the standard.
+    #[command(subcommand)]
+    Import(ImportCommand),
+}
+
+/// Lists that can be made.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// The UN/LOCODEs of a release, of the CSV files that UNECE publishes.
+    UnLocode(UnLocodeArgs),
+}
+
+/// Arguments of `codes import un-locode`.
+#[derive(Debug, Args)]
+pub struct UnLocodeArgs {
+    /// All files of the release with places, as "2024-2 UNLOCODE CodeListPart1.csv" and so on.
+    #[arg(required = true, value_name = "FILE")]
+    parts: Vec<PathBuf>,
+    /// The release, as 2024-2.
+    #[arg(long)]
+    edition: String,
+    /// Where the list is written, for `sealwire validate --locodes` and [codes] un-locode in a node's
+    /// configuration. A file that is there is not touched.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
 }
 
 /// Arguments of `codes show`.
@@ -47,6 +76,7 @@ pub fn run(command: &CodesCommand, output: Output) -> Result<Exit, Failure> {
         CodesCommand::List => list(output),
         CodesCommand::Show(args) => show(&args.list, output),
         CodesCommand::Diff(args) => diff(args, output),
+        CodesCommand::Import(ImportCommand::UnLocode(args)) => un_locode(args, output),
     }
 }
 
@@ -109,6 +139,15 @@ fn diff(args: &DiffArgs, output: Output) -> Result<Exit, Failure> {
     ));
     output.say(&data, lines.join("\n"))?;
     Ok(if same { Exit::Done } else { Exit::Refused })
+}
+
+fn un_locode(args: &UnLocodeArgs, output: Output) -> Result<Exit, Failure> {
+    let list = locodes::import(&args.edition, &args.parts).map_err(Failure::refused)?;
+    write(&args.out, list.to_string().as_bytes(), Mode::New).map_err(Failure::refused)?;
+    let (edition, count, out) = (list.edition(), list.count(), args.out.display().to_string());
+    let data = json!({"list": "UN/LOCODE", "edition": edition, "codes": count, "out": out});
+    output.say(&data, format!("{count} places of UN/LOCODE {edition} written to {out}"))?;
+    Ok(Exit::Done)
 }
 
 /// The text of a file that is not longer than a list of codes can be.

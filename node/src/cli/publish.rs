@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Connection, language};
 use super::output::{Exit, Failure, Output, finding_text};
+use crate::locodes;
 
 /// Largest record read, in bytes: the node's own limit for a body.
 const MAX_RECORD_BYTES: u64 = 1024 * 1024;
@@ -55,6 +56,10 @@ pub struct ValidateArgs {
     /// The language of findings: en, fr or id.
     #[arg(long, env = "SEALWIRE_LANGUAGE", default_value = "en", value_parser = language)]
     pub language: Language,
+    /// A list of UN/LOCODEs, made by `sealwire codes import un-locode`: warns of places that are not
+    /// in it, and of ports and airports that are none.
+    #[arg(long, value_name = "FILE")]
+    pub locodes: Option<PathBuf>,
 }
 
 /// A class, with its members or with those of `--to`.
@@ -96,14 +101,21 @@ pub fn publish(args: &PublishArgs, output: Output) -> Result<Exit, Failure> {
 
 /// Checks a record against the standard.
 pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
+    let locodes = args.locodes.as_deref().map(locodes::read).transpose();
+    let locodes = locodes.map_err(|cause| Failure::usage(format!("{cause:#}")))?;
     let bytes = read(&args.record)?;
-    let findings = match sealwire_schemas::parse_json(&bytes) {
-        Ok(record) => match Standard::v1().validate(&record) {
-            Ok(valid) => valid.warnings().to_vec(),
-            Err(findings) => findings,
-        },
-        Err(finding) => vec![finding],
-    };
+    let mut findings = Vec::new();
+    match sealwire_schemas::parse_json(&bytes) {
+        Ok(record) => {
+            findings.extend(match Standard::v1().validate(&record) {
+                Ok(valid) => valid.warnings().to_vec(),
+                Err(findings) => findings,
+            });
+            let kind = record.get("kind").and_then(Value::as_str).unwrap_or_default();
+            findings.extend(locodes.iter().flat_map(|list| list.findings(kind, &record)));
+        }
+        Err(finding) => findings.push(finding),
+    }
     let findings: Vec<Finding> = findings.iter().map(|f| f.in_language(args.language)).collect();
     let valid = !findings.iter().any(|f| f.severity == sealwire_schemas::Severity::Error);
     let mut text =

@@ -215,7 +215,9 @@ fn published(
     let classes = plan.classes.iter();
     let classes =
         classes.map(|(class, to)| (class.as_str().to_owned(), to.iter().cloned().collect()));
-    let warnings = valid.warnings().iter().map(|warning| warning.in_language(language));
+    let of_places = context.against_locodes(valid.kind().name(), valid.value());
+    let warnings = valid.warnings().iter().chain(&of_places);
+    let warnings = warnings.map(|warning| warning.in_language(language));
     let warnings = warnings.filter_map(|warning| serde_json::to_value(warning).ok());
     Ok(Published {
         id: id.to_string(),
