@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["admit", "issue", "unseal"],
     &["keys", "release"],
     &["store", "telemetry"],
-    &["journal", "config", "principals", "refusal"],
+    &["journal", "config", "locodes", "principals", "refusal"],
 ];
 
 /// The crates of the house: folder, name, and those of ours that each may depend on.

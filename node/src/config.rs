@@ -50,6 +50,8 @@ pub struct Config {
     pub log: Log,
     /// How commands reach the node.
     pub client: Client,
+    /// The list of UN/LOCODEs that records are checked against.
+    pub locodes: Option<PathBuf>,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -198,6 +200,10 @@ impl Config {
             require("http.tls.certificate", &tls.certificate, Wanted::File, hint);
             require("http.tls.key", &tls.key, Wanted::File, hint);
         }
+        if let Some(list) = &self.locodes {
+            let hint = "make it with `sealwire codes import un-locode`, or leave the setting out";
+            require("codes.un-locode", list, Wanted::File, hint);
+        }
         problems.sort_by_key(|p| p.line);
         if problems.is_empty() {
             Ok(())
@@ -260,6 +266,10 @@ listen = "{http_listen}"
 # Where the nodes of the other members reach this one. Open these ports in the firewall.
 listen = [
 {listen}]
+
+# [codes]
+# A list made by `sealwire codes import un-locode`: records are also checked against it.
+# un-locode = "un-locode.txt"
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

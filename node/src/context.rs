@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use sealwire_schemas::Finding;
+use sealwire_schemas::locode::Locodes;
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::message::{Item, WRAP};
 use sealwire_wire::register::Register;
@@ -11,6 +13,7 @@ use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
 };
 use sealwire_wire::statement::{AudienceManifest, Body, Head, KeyManifest, Manifest, Statement};
+use serde_json::Value;
 
 use crate::admit::{self, Opened};
 use crate::issue::{Issuer, Now, secret_context};
@@ -33,6 +36,7 @@ pub struct Context {
     pub issuer: Issuer,
     /// Reads what is durable.
     pub reader: Reader,
+    locodes: Option<Locodes>,
     register: RwLock<Arc<Register>>,
     seal_keys: RwLock<BTreeMap<MemberId, (u64, SealPublicKey)>>,
     heads: RwLock<BTreeMap<MemberId, Head>>,
@@ -42,7 +46,13 @@ pub struct Context {
 
 impl Context {
     /// Loads what the reader holds.
-    pub fn new(own: MemberId, keys: Keys, register: Register, reader: Reader) -> Self {
+    pub fn new(
+        own: MemberId,
+        keys: Keys,
+        register: Register,
+        reader: Reader,
+        locodes: Option<Locodes>,
+    ) -> Self {
         let federation = register.federation().to_owned();
         let issuer = Issuer::new(own.clone(), federation, keys.sign.clone(), keys.data.clone());
         let context = Self {
@@ -50,6 +60,7 @@ impl Context {
             keys,
             issuer,
             reader,
+            locodes,
             register: RwLock::new(Arc::new(register)),
             seal_keys: RwLock::default(),
             heads: RwLock::default(),
@@ -66,6 +77,11 @@ impl Context {
             }
         }
         context
+    }
+
+    /// What the list of UN/LOCODEs, if there is one, has against a record of a kind.
+    pub fn against_locodes(&self, kind: &str, record: &Value) -> Vec<Finding> {
+        self.locodes.as_ref().map(|list| list.findings(kind, record)).unwrap_or_default()
     }
 
     /// Takes what a durable control entry says: a member's seal key, our own audience, or a

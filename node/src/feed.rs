@@ -249,7 +249,8 @@ fn view(context: &Context, log: &MemberId, index: u64, entry: &StoredEntry) -> O
     let names = |classes: &[sealwire_schemas::FieldClass]| {
         classes.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>()
     };
-    let check = Standard::v1().check_parts(&record.kind, &opened.disclosures());
+    let mut check = Standard::v1().check_parts(&record.kind, &opened.disclosures());
+    check.findings.extend(context.against_locodes(&record.kind, &check.record));
     let status = match (&entry.quarantined, opened.parts.is_empty()) {
         (Some(_), _) => "quarantined",
         (None, true) => "pending",

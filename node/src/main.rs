@@ -14,6 +14,7 @@ mod http;
 mod issue;
 mod journal;
 mod keys;
+mod locodes;
 mod node;
 mod principals;
 mod refusal;

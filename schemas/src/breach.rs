@@ -2,6 +2,7 @@
 //! a field of the wrong form is the schema's finding, not theirs.
 
 pub mod chemistry;
+pub mod edition;
 pub mod exchange;
 pub mod free_text;
 pub mod handling;

@@ -6,12 +6,12 @@ mod chemical;
 mod trade;
 mod transport;
 
+use crate::codes;
+
 pub use chemical::{cas, cus, ec_number, inchi_key};
 pub use trade::{eori, gtin, lei, mrn, sscc, ucr};
 pub use transport::{air_waybill, container, imo, postal_item, vin};
 
-/// Six-digit codes of the Harmonized System, edition 2022, seven bytes a line, sorted.
-const HS: &str = include_str!("../codes/hs-2022.txt");
 /// Country codes, three bytes a line, sorted.
 const COUNTRIES: &str = include_str!("../codes/iso-3166-1.txt");
 /// Currency codes and their decimal places, six bytes a line, sorted.
@@ -27,9 +27,11 @@ pub fn hs(code: &str) -> bool {
     digits && heading && chapter.is_some_and(|c| (1..=97).contains(&c) && c != 77)
 }
 
-/// Harmonized System, edition 2022: the subheading, or the heading of one, is in the list.
-pub fn hs_2022(code: &str) -> bool {
-    matches!(code.len(), 4 | 6) && line(HS, 7, code).is_some()
+/// Harmonized System: the subheading, or the heading of one, is in the list of this edition.
+pub fn hs_listed(code: &str, edition: &str) -> bool {
+    let list = codes::editions("HS").find(|list| list.edition == edition);
+    // Six digits a line.
+    matches!(code.len(), 4 | 6) && list.is_some_and(|list| line(list.text, 7, code).is_some())
 }
 
 /// UN/LOCODE: an assigned country and three of A to Z and 2 to 9.
@@ -123,28 +125,50 @@ mod tests {
 
     #[test]
     fn the_lists_are_whole_and_of_one_width() {
-        for (list, width, count) in
-            [(HS, 7, 5612), (COUNTRIES, 3, 251), (CURRENCIES, 6, 178), (PACKAGES, 3, 406)]
-        {
+        let editions: Vec<(&str, &str)> =
+            codes::editions("HS").map(|list| (list.edition, list.text)).collect();
+        let [hs_2012, hs_2017, hs_2022] = [0, 1, 2].map(|i| editions[i].1);
+        for (list, width, count) in [
+            (hs_2012, 7, 5205),
+            (hs_2017, 7, 5387),
+            (hs_2022, 7, 5612),
+            (COUNTRIES, 3, 251),
+            (CURRENCIES, 6, 178),
+            (PACKAGES, 3, 406),
+        ] {
             assert_eq!(list.len(), width * count);
             let lines: Vec<&str> = list.lines().collect();
             assert!(lines.is_sorted() && lines.iter().all(|l| l.len() == width - 1));
         }
-        for heading_or_code in HS.lines().flat_map(|code| [code, &code[..4]]) {
-            assert!(hs(heading_or_code) && hs_2022(heading_or_code), "{heading_or_code}");
+        for (edition, list) in editions {
+            for code in list.lines().flat_map(|code| [code, &code[..4]]) {
+                assert!(hs(code) && hs_listed(code, edition), "{code} {edition}");
+            }
         }
-        // Deleted in 2022, new in 2022, never there.
-        assert!(!hs_2022("293971") && hs_2022("293972") && !hs_2022("7701") && !hs_2022("29"));
         assert_eq!(
             ["JPY", "EUR", "KWD", "XAU", "XYZ", "J"].map(minor_units),
             [Some(0), Some(2), Some(3), None, None, None]
         );
     }
 
+    #[test]
+    fn a_code_is_in_the_editions_that_have_it() {
+        let of = |code: &str| ["2012", "2017", "2022"].map(|edition| hs_listed(code, edition));
+        // New in 2017 and deleted in 2022, new in 2022, deleted in 2017, in all; a heading deleted in
+        // 2017 and one new in 2022; never there.
+        assert_eq!(of("293971"), [false, true, false]);
+        assert_eq!(of("293972"), [false, false, true]);
+        assert_eq!(of("080520"), [true, false, false]);
+        assert_eq!(of("050710"), [true, true, true]);
+        assert_eq!((of("8469"), of("8549")), ([true, false, false], [false, false, true]));
+        assert_eq!((of("7701"), of("29"), of("")), ([false; 3], [false; 3], [false; 3]));
+        assert!(!hs_listed("050710", "1996"));
+    }
+
     proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in "\\PC{0,40}") {
-            let _ = (hs(&text), hs_2022(&text), minor_units(&text), day(&text));
+            let _ = (hs(&text), hs_listed(&text, &text), hs_listed(&text, "2022"), minor_units(&text), day(&text));
             let _ = (country(&text), currency(&text), locode(&text));
             let _ = (container(&text), imo(&text), vin(&text), air_waybill(&text));
             let _ = (postal_item(&text), cas(&text), ec_number(&text), cus(&text));

@@ -14,11 +14,24 @@ pub struct CodeList {
     pub edition: &'static str,
     /// Where the codes were taken from.
     pub source: &'static str,
-    text: &'static str,
+    /// One code a line, sorted.
+    pub(crate) text: &'static str,
 }
 
-/// All lists of others, by name.
+/// All lists of others, by name, the editions of one list oldest first.
 pub const LISTS: &[CodeList] = &[
+    CodeList {
+        name: "HS",
+        edition: "2012",
+        source: "EU Combined Nomenclature 2014, first six digits, as in l10n_it_intrastat 12.0",
+        text: include_str!("../codes/hs-2012.txt"),
+    },
+    CodeList {
+        name: "HS",
+        edition: "2017",
+        source: "EU Combined Nomenclature 2020, first six digits, as in l10n_es_intrastat_report 12.0",
+        text: include_str!("../codes/hs-2017.txt"),
+    },
     CodeList {
         name: "HS",
         edition: "2022",
@@ -59,12 +72,25 @@ pub const LISTS: &[CodeList] = &[
 
 const LABELS: &str = include_str!("../codes/labels.tsv");
 
-/// The list of that name.
+/// The editions of the list of that name, oldest first.
+pub fn editions(name: &str) -> impl DoubleEndedIterator<Item = &'static CodeList> {
+    LISTS.iter().filter(move |list| list.name == name)
+}
+
+/// The list of that name, as `HS`, in its newest edition; or in the edition named after it, as
+/// `HS-2017`. Small letters do as well.
 pub fn list(name: &str) -> Option<&'static CodeList> {
-    LISTS.iter().find(|list| list.name == name)
+    let name = name.to_ascii_uppercase();
+    let of_edition = || LISTS.iter().find(|list| list.key() == name);
+    editions(&name).next_back().or_else(of_edition)
 }
 
 impl CodeList {
+    /// Its name with its edition, as `HS-2017`.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.name, self.edition)
+    }
+
     /// Its codes, in order.
     pub fn codes(&self) -> impl Iterator<Item = &'static str> {
         self.text.lines().filter_map(|line| line.split(' ').next())
@@ -135,6 +161,9 @@ mod tests {
     fn every_list_is_sorted_without_repetition_and_of_its_known_size() {
         let sizes = [
             ("HS", 5612),
+            ("HS-2012", 5205),
+            ("HS-2017", 5387),
+            ("hs-2022", 5612),
             ("ISO-3166-1", 251),
             ("ISO-4217", 178),
             ("UNECE-REC-19", 10),
@@ -150,12 +179,33 @@ mod tests {
 
     #[test]
     fn the_harmonized_system_has_its_chapters_and_headings() {
-        let codes: Vec<&str> = list("HS").unwrap().codes().collect();
-        let count = |digits: usize| {
-            codes.iter().map(|code| &code[..digits]).collect::<BTreeSet<&str>>().len()
-        };
+        let counts = editions("HS").map(|list| {
+            let count = |digits: usize| {
+                list.codes().map(|code| &code[..digits]).collect::<BTreeSet<&str>>().len()
+            };
+            (list.edition, [count(2), count(4), count(6)])
+        });
+        let expected =
+            [("2012", [96, 1224, 5205]), ("2017", [96, 1222, 5387]), ("2022", [96, 1228, 5612])];
         let why = "chapter 77 is kept for later, so that 97 chapters have 96 with codes";
-        assert_eq!((count(2), count(4), count(6)), (96, 1228, 5612), "{why}");
+        assert_eq!(counts.collect::<Vec<_>>(), expected, "{why}");
+    }
+
+    #[test]
+    fn a_list_without_an_edition_is_its_newest() {
+        let edition = |name: &str| list(name).map(|list| list.edition);
+        assert_eq!((edition("HS"), edition("hs")), (Some("2022"), Some("2022")));
+        assert_eq!((edition("hs-2017"), edition("HS-2007")), (Some("2017"), None));
+        assert_eq!((edition(""), edition("-"), edition("é")), (None, None, None));
+    }
+
+    #[test]
+    fn between_editions_of_the_harmonized_system_codes_come_and_go() {
+        let codes = |name: &str| list(name).unwrap().codes().map(str::to_owned).collect();
+        let changes = list("HS-2017").unwrap().changes(&codes("HS-2022"));
+        assert_eq!((changes.added.len(), changes.removed.len()), (370, 145));
+        let changes = list("HS-2012").unwrap().changes(&codes("HS-2017"));
+        assert_eq!((changes.added.len(), changes.removed.len()), (263, 81));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod form;
 mod kind;
 mod language;
 mod letters;
+pub mod locode;
 mod profile;
 mod rules;
 mod standard;

@@ -23,9 +23,10 @@ use serde_json::Value;
 use crate::breach::{Fault, Judged, select};
 use crate::class::{Classes, FieldClass};
 use crate::finding::{Finding, Severity};
-use crate::kind::walk;
+use crate::form::coarser;
+use crate::kind::{leaf_at, walk};
 use crate::language::{Words, say};
-use crate::tree::{self, Check, Leaf, Node};
+use crate::tree::{self, Check, Coarse, Leaf, Node};
 
 /// A semantic rule.
 pub struct Rule {
@@ -50,6 +51,9 @@ type Across = fn(&Rule, &Value, &mut Vec<Finding>);
 pub(crate) enum Reads {
     /// Every field with this check, each alone: whether its text is good.
     Checked(Check, fn(&str) -> bool),
+    /// Every field with this check, each with what the record has at this path: what shows that
+    /// its text is bad.
+    CheckedBy(Check, &'static str, fn(&str, Option<&str>) -> Option<Words<String>>),
     /// Every field that is written freely, each alone: what in it breaks the rule.
     FreeText(fn(&str) -> Option<&str>),
     /// Every object that can have all fields of one of these lists, each alone: what in it breaks
@@ -87,13 +91,19 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 impl Rule {
     /// A breach of the rule at a place, with what shows it.
     pub(crate) fn breach(&self, pointer: impl Display, evidence: impl Display) -> Finding {
-        let (shown, Words { en, fr, id }) = (evidence.to_string(), self.text);
-        let what = if shown.is_empty() { shown } else { format!(" ({shown})") };
-        let message = say!(
-            "rule broken{what}: {en}",
-            "règle enfreinte{what} : {fr}",
-            "aturan dilanggar{what}: {id}",
-        );
+        self.breach_by(pointer, say!("{evidence}", "{evidence}", "{evidence}"))
+    }
+
+    /// A breach of the rule at a place, with what shows it in words.
+    fn breach_by(&self, pointer: impl Display, evidence: Words<String>) -> Finding {
+        let [en, fr, id] = [evidence.en, evidence.fr, evidence.id]
+            .map(|shown| if shown.is_empty() { shown } else { format!(" ({shown})") });
+        let text = self.text;
+        let message = Words {
+            en: format!("rule broken{en}: {}", text.en),
+            fr: format!("règle enfreinte{fr} : {}", text.fr),
+            id: format!("aturan dilanggar{id}: {}", text.id),
+        };
         let mut finding = Finding::error(self.id, &pointer.to_string(), message, self.hint);
         finding.rule = Some(self.id.to_owned());
         finding.number = Some(self.number);
@@ -125,6 +135,14 @@ fn free(path: &str, leaf: &Leaf) -> bool {
     leaf.class == FieldClass::Text || path.ends_with("/description")
 }
 
+/// Whether a holder of these classes sees the field, or a coarser value that is of its kind: the
+/// heading of a Harmonized System code is such a code itself.
+fn legible(leaf: &Leaf, held: Classes) -> bool {
+    let heading = || leaf.coarse == Some(Coarse::HsHeading);
+    held.contains(leaf.class)
+        || (heading() && coarser(leaf).is_some_and(|class| held.contains(class)))
+}
+
 fn within(path: &str, whole: &str) -> bool {
     path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -147,17 +165,20 @@ impl KindRules {
                 Reads::Kind(name, paths, _) => {
                     *name == kind && paths.iter().any(|whole| within(path, whole))
                 }
-                Reads::Beside(check, beside) => path == *beside || leaf.check == Some(*check),
+                Reads::Beside(check, other) | Reads::CheckedBy(check, other, _) => {
+                    path == *other || leaf.check == Some(*check)
+                }
             };
             let single =
                 fields.iter().filter(|(path, leaf)| read(path, leaf)).map(|(_, l)| l.class);
             let of_objects = objects.iter().flat_map(|place| place.classes.iter());
             let classes: Classes = single.chain(of_objects).collect();
-            let stated = match &rule.reads {
+            let applies = match &rule.reads {
                 Reads::Beside(_, beside) => fields.iter().any(|(path, _)| path == beside),
+                Reads::CheckedBy(check, ..) => fields.iter().any(|(_, l)| l.check == Some(*check)),
                 _ => true,
             };
-            (stated && classes != Classes::default()).then_some(Applied { rule, classes, objects })
+            (applies && classes != Classes::default()).then_some(Applied { rule, classes, objects })
         });
         Self(applied.collect())
     }
@@ -223,14 +244,19 @@ impl KindRules {
         held: Classes,
         findings: &mut Vec<Finding>,
     ) {
+        let open = |path: &str| leaf_at(tree, path).is_none_or(|leaf| held.contains(leaf.class));
         let all = self.0.iter().map(|applied| applied.rule);
         let alone: Vec<&Rule> = all
-            .filter(|rule| matches!(rule.reads, Reads::Checked(..) | Reads::FreeText(_)))
+            .filter(|rule| match rule.reads {
+                Reads::Checked(..) | Reads::FreeText(_) => true,
+                Reads::CheckedBy(_, path, _) => open(path),
+                _ => false,
+            })
             .collect();
         let besides = || self.0.iter().filter(|a| a.classes.is_subset(held)).map(|a| a.rule);
         let mut checks = Vec::new();
         walk(tree, record, &mut |leaf, pointer, value| {
-            let Some(text) = value.as_str().filter(|_| held.contains(leaf.class)) else { return };
+            let Some(text) = value.as_str().filter(|_| legible(leaf, held)) else { return };
             let is_free = free(pointer, leaf);
             if leaf.check.is_none() && !is_free {
                 return;
@@ -238,13 +264,19 @@ impl KindRules {
             checks.extend(leaf.check);
             for rule in &alone {
                 let fault = match &rule.reads {
-                    Reads::Checked(check, good) => {
-                        (leaf.check == Some(*check) && !good(text)).then_some(text)
+                    Reads::Checked(check, good) if leaf.check == Some(*check) && !good(text) => {
+                        Some(rule.breach(pointer, text))
                     }
-                    Reads::FreeText(find) if is_free => find(text),
+                    Reads::CheckedBy(check, path, bad) if leaf.check == Some(*check) => {
+                        bad(text, record.pointer(path).and_then(Value::as_str))
+                            .map(|shown| rule.breach_by(pointer, shown))
+                    }
+                    Reads::FreeText(find) if is_free => {
+                        find(text).map(|shown| rule.breach(pointer, shown))
+                    }
                     _ => None,
                 };
-                findings.extend(fault.map(|shown| rule.breach(pointer, shown)));
+                findings.extend(fault);
             }
         });
         for rule in besides() {

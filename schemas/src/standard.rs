@@ -157,7 +157,7 @@ impl Standard {
 
 /// The findings in order, errors before warnings and then by place, none twice. Where there are
 /// more than a reader can use, the last says how many are left out.
-fn bounded(mut findings: Vec<Finding>) -> Vec<Finding> {
+pub(crate) fn bounded(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_cached_key(|f| {
         (f.severity != Severity::Error, place(&f.pointer), f.code.clone(), f.message.clone())
     });

@@ -13,6 +13,8 @@ use crate::finding::Finding;
 use crate::rules::Rule;
 
 const TABLE: &str = include_str!("../codes/substances.tsv");
+/// The edition whose subheadings the table has.
+const HS_EDITION: &str = "2022";
 /// Where records name substances.
 const PLACES: [&str; 6] = [
     "/substance/*",
@@ -24,6 +26,7 @@ const PLACES: [&str; 6] = [
 ];
 /// The fields that the rule reads.
 pub(crate) const READS: &[&str] = &[
+    "/hsEdition",
     "/goodsItem/*/found/classificationId",
     "/goodsItem/*/substance/*/role",
     "/substance/*/commonName",
@@ -183,6 +186,9 @@ pub(crate) fn disagrees(rule: &Rule, record: &Value, found: &mut Vec<Finding>) {
             }
         }
     }
+    if text(record, "hsEdition").is_some_and(|stated| stated != HS_EDITION) {
+        return;
+    }
     for (place, item) in select(record, "/goodsItem/*") {
         let code = item.pointer("/found/classificationId");
         let Some((known, hs)) = alone_in(item).and_then(|known| Some((known, known.hs?))) else {
@@ -255,7 +261,10 @@ mod tests {
             assert!(row.cas.is_none_or(|cas| check::cas(cas) && numbers.insert(cas)), "{row:?}");
             let key = |key| check::inchi_key(key) && keys.insert(key);
             assert!(row.inchi_key.is_none_or(key), "{row:?}");
-            assert!(row.hs.is_none_or(|hs| hs.len() == 6 && check::hs_2022(hs)), "{row:?}");
+            assert!(
+                row.hs.is_none_or(|hs| hs.len() == 6 && check::hs_listed(hs, HS_EDITION)),
+                "{row:?}"
+            );
         }
     }
 
@@ -345,5 +354,9 @@ mod tests {
         ] {
             assert_eq!(item(code, &substances), [""; 0], "{code} {substances:?}");
         }
+        let found = json!({"classificationId": "293971"});
+        let items = json!([{"found": found, "substance": [cocaine]}]);
+        assert_eq!(findings(&json!({"hsEdition": "2022", "goodsItem": items})), pointer);
+        assert_eq!(findings(&json!({"hsEdition": "2017", "goodsItem": items})), [""; 0]);
     }
 }

@@ -1,4 +1,5 @@
-//! The code lists of the standard: which, what is in them, and what another edition changes.
+//! The code lists of the standard: which, what is in them, and what another edition changes; and
+//! lists made of others' files.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -9,6 +10,8 @@ use sealwire_schemas::codes::{self, CodeList, Label};
 use serde_json::{Value, json};
 
 use super::output::{Exit, Failure, Output};
+use super::register::files::{Mode, write};
+use crate::locodes;
 
 /// How much of a file of codes is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -18,27 +21,53 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub enum CodesCommand {
     /// Print the lists, their editions and where they come from.
     List,
-    /// Print the codes of one list; of our own lists also what the codes mean.
+    /// Print the codes of one list, as HS, or of an older edition, as HS-2017; of our own lists
+    /// also what the codes mean.
     Show(ShowArgs),
-    /// Compare a list with a file of codes, such as the next edition. Exit code 1 if they differ.
+    /// Compare a list with another edition, or with a file of codes. Exit code 1 if they differ.
     Diff(DiffArgs),
+    /// Make a list of somebody else's files that is too large or too new to be in the standard.
+    #[command(subcommand)]
+    Import(ImportCommand),
+}
+
+/// Lists that can be made.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// The UN/LOCODEs of a release, of the CSV files that UNECE publishes.
+    UnLocode(UnLocodeArgs),
+}
+
+/// Arguments of `codes import un-locode`.
+#[derive(Debug, Args)]
+pub struct UnLocodeArgs {
+    /// All files of the release with places, as "2024-2 UNLOCODE CodeListPart1.csv" and so on.
+    #[arg(required = true, value_name = "FILE")]
+    parts: Vec<PathBuf>,
+    /// The release, as 2024-2.
+    #[arg(long)]
+    edition: String,
+    /// Where the list is written, for `sealwire validate --locodes` and [codes] un-locode in a node's
+    /// configuration. A file that is there is not touched.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
 }
 
 /// Arguments of `codes show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Name of the list.
+    /// Name of the list; with an edition, as HS-2017, or without for its newest.
     list: String,
 }
 
 /// Arguments of `codes diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// Name of the list.
+    /// Name of the list, as HS-2017.
     list: String,
-    /// A file with a code at the start of each line; what follows a comma, semicolon, tab or space
-    /// is left out.
-    file: PathBuf,
+    /// What it is compared with: a list, as HS-2022, or a file with a code at the start of each
+    /// line; what follows a comma, semicolon, tab or space is left out.
+    other: String,
 }
 
 /// Does it.
@@ -47,6 +76,7 @@ pub fn run(command: &CodesCommand, output: Output) -> Result<Exit, Failure> {
         CodesCommand::List => list(output),
         CodesCommand::Show(args) => show(&args.list, output),
         CodesCommand::Diff(args) => diff(args, output),
+        CodesCommand::Import(ImportCommand::UnLocode(args)) => un_locode(args, output),
     }
 }
 
@@ -91,13 +121,11 @@ fn show(name: &str, output: Output) -> Result<Exit, Failure> {
 
 fn diff(args: &DiffArgs, output: Output) -> Result<Exit, Failure> {
     let list = named(&args.list)?;
-    let unread = |cause: std::io::Error| {
-        Failure::usage(format!("cannot read {}: {cause}", args.file.display()))
+    let other = match codes::list(&args.other) {
+        Some(other) => other.codes().map(str::to_owned).collect(),
+        None => codes_of(&read(&args.other)?),
     };
-    let mut text = String::new();
-    let file = std::fs::File::open(&args.file).map_err(unread)?;
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unread)?;
-    let changes = list.changes(&codes_of(&text));
+    let changes = list.changes(&other);
     let data = json!({"list": list.name, "edition": list.edition, "added": changes.added,
                       "removed": changes.removed});
     let mut lines: Vec<String> = changes.added.iter().map(|code| format!("+ {code}")).collect();
@@ -113,6 +141,24 @@ fn diff(args: &DiffArgs, output: Output) -> Result<Exit, Failure> {
     Ok(if same { Exit::Done } else { Exit::Refused })
 }
 
+fn un_locode(args: &UnLocodeArgs, output: Output) -> Result<Exit, Failure> {
+    let list = locodes::import(&args.edition, &args.parts).map_err(Failure::refused)?;
+    write(&args.out, list.to_string().as_bytes(), Mode::New).map_err(Failure::refused)?;
+    let (edition, count, out) = (list.edition(), list.count(), args.out.display().to_string());
+    let data = json!({"list": "UN/LOCODE", "edition": edition, "codes": count, "out": out});
+    output.say(&data, format!("{count} places of UN/LOCODE {edition} written to {out}"))?;
+    Ok(Exit::Done)
+}
+
+/// The text of a file that is not longer than a list of codes can be.
+fn read(file: &str) -> Result<String, Failure> {
+    let unread = |cause: std::io::Error| Failure::usage(format!("cannot read {file}: {cause}"));
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(unread)?;
+    opened.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unread)?;
+    Ok(text)
+}
+
 /// The first cell of each line that is not empty.
 fn codes_of(text: &str) -> BTreeSet<String> {
     let cells = text.lines().filter_map(|line| line.split([',', ';', '\t', ' ']).next());
@@ -126,9 +172,10 @@ fn own_lists() -> BTreeSet<&'static str> {
 
 fn named(name: &str) -> Result<&'static CodeList, Failure> {
     codes::list(name).ok_or_else(|| {
-        let others = codes::LISTS.iter().map(|list| list.name).chain(own_lists());
-        let known = others.collect::<Vec<_>>().join(", ");
-        Failure::usage(format!("cannot find code list {name:?} (hint: the lists are {known})"))
+        let others: BTreeSet<&str> = codes::LISTS.iter().map(|list| list.name).collect();
+        let known = others.into_iter().chain(own_lists()).collect::<Vec<_>>().join(", ");
+        let hint = format!("the lists are {known}; an edition is named as HS-2017");
+        Failure::usage(format!("cannot find code list {name:?} (hint: {hint})"))
     })
 }
 

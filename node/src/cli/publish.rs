@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use sealwire_schemas::{Finding, Language, Profile, Severity, Standard};
+use sealwire_schemas::{Finding, Language, Profile, Severity, Standard, ValidRecord};
 use sealwire_wire::id::MemberId;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Connection, language};
 use super::output::{Exit, Failure, Output, finding_text};
+use crate::locodes;
 
 /// Largest record read, in bytes: the node's own limit for a body.
 const MAX_RECORD_BYTES: u64 = 1024 * 1024;
@@ -62,6 +63,10 @@ pub struct ValidateArgs {
     /// The language of findings: en, fr or id.
     #[arg(long, env = "SEALWIRE_LANGUAGE", default_value = "en", value_parser = language)]
     pub language: Language,
+    /// A list of UN/LOCODEs, made by `sealwire codes import un-locode`: warns of places that are not
+    /// in it, and of ports and airports that are none.
+    #[arg(long, value_name = "FILE")]
+    pub locodes: Option<PathBuf>,
 }
 
 /// A class, with its members or with those of `--to`.
@@ -108,26 +113,28 @@ pub fn publish(args: &PublishArgs, output: Output) -> Result<Exit, Failure> {
 
 /// Checks a record against the standard.
 pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
+    let locodes = args.locodes.as_deref().map(locodes::read).transpose();
+    let locodes = locodes.map_err(|cause| Failure::usage(format!("{cause:#}")))?;
     let bytes = read(&args.record)?;
-    let standard = Standard::v1();
-    let checked = sealwire_schemas::parse_json(&bytes).map_err(|finding| vec![finding]);
-    let (findings, lacking) = match checked.and_then(|record| standard.accept(record)) {
-        Ok(valid) => {
-            if args.profile == Profile::Full && !valid.kind().has_full_profile() {
-                return Err(Failure::usage(format!(
-                    "cannot check the full profile: kind {} has none\n\
-                     hint: leave --profile out; lab-alert and seizure-notice have one",
-                    valid.kind().name()
-                )));
+    let (mut findings, mut lacking) = (Vec::new(), Vec::new());
+    match sealwire_schemas::parse_json(&bytes) {
+        Ok(record) => {
+            let kind = record.get("kind").and_then(Value::as_str).unwrap_or_default();
+            let of_places = locodes.iter().flat_map(|list| list.findings(kind, &record)).collect();
+            match Standard::v1().accept(record) {
+                Ok(valid) => {
+                    lacking = not_in(args.profile, &valid)?;
+                    findings.extend_from_slice(valid.warnings());
+                }
+                Err(wrong) => findings = wrong,
             }
-            let lacking = valid.kind().lacking(valid.value(), args.profile);
-            ([valid.warnings(), &lacking].concat(), !lacking.is_empty())
+            findings = [findings, of_places, lacking.clone()].concat();
         }
-        Err(findings) => (findings, false),
-    };
+        Err(finding) => findings.push(finding),
+    }
     let findings: Vec<Finding> = findings.iter().map(|f| f.in_language(args.language)).collect();
     let valid = !findings.iter().any(|f| f.severity == Severity::Error);
-    let mut text = match (valid, lacking) {
+    let mut text = match (valid, !lacking.is_empty()) {
         (true, false) => "valid".to_owned(),
         (true, true) => "valid, but not of the full profile".to_owned(),
         (false, _) => format!("{} finding(s)", findings.len()),
@@ -138,7 +145,20 @@ pub fn validate(args: &ValidateArgs, output: Output) -> Result<Exit, Failure> {
         text.push_str(&finding_text(&finding));
     }
     output.say(&json!({"valid": valid, "findings": findings}), text)?;
-    Ok(if valid && !lacking { Exit::Done } else { Exit::Refused })
+    Ok(if valid && lacking.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+/// What a record lacks for a profile.
+fn not_in(profile: Profile, valid: &ValidRecord) -> Result<Vec<Finding>, Failure> {
+    let kind = valid.kind();
+    if profile == Profile::Full && !kind.has_full_profile() {
+        return Err(Failure::usage(format!(
+            "cannot check the full profile: kind {} has none\n\
+             hint: leave --profile out; lab-alert and seizure-notice have one",
+            kind.name()
+        )));
+    }
+    Ok(kind.lacking(valid.value(), profile))
 }
 
 fn note_warnings(answer: &Value, output: Output) {

@@ -69,6 +69,8 @@ fn json_is_global_and_commands_are_checked() {
     assert!(parse("sealwire --json status").unwrap().json);
     let id = "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057";
     assert!(parse(&format!("sealwire show {id} --entry --out f")).is_ok());
+    let line = "sealwire codes import un-locode 1.csv 2.csv --edition 2024-2 --out list.txt";
+    assert!(parse(line).is_ok());
     assert!(parse(&format!("sealwire show {id} --entry --receipt")).is_err());
     for bad in [
         "sealwire",
@@ -76,6 +78,8 @@ fn json_is_global_and_commands_are_checked() {
         "sealwire token new lab --rights write --config c",
         "sealwire init --member id --name x --dir d --address /ip4/127.0.0.1/tcp/1",
         "sealwire audit verify data",
+        "sealwire codes import un-locode --edition 2024-2 --out list.txt",
+        "sealwire codes import un-locode part.csv --out list.txt",
         "sealwire run",
     ] {
         assert!(parse(bad).is_err(), "{bad}");

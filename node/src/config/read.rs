@@ -15,13 +15,14 @@ use super::{
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 8] = [
+const KEYS: [(&str, &[&str]); 9] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
     ("keys", &["dir"]),
     ("http", &["listen", "tls"]),
     ("http.tls", &["certificate", "key"]),
     ("p2p", &["listen"]),
+    ("codes", &["un-locode"]),
     ("log", &["filter", "format"]),
     ("client", &["url", "token-file", "ca-certificate"]),
 ];
@@ -68,6 +69,7 @@ impl Walk<'_> {
         let keys_dir = self.keys_dir(root, base, data_dir.as_deref());
         let http = self.http(root, base);
         let p2p_listen = self.p2p(root);
+        let locodes = self.optional_path(root, "codes", "un-locode", base);
         let log = self.log(root);
         let client = self.client(root, base, http.as_ref());
         Some(Config {
@@ -80,6 +82,7 @@ impl Walk<'_> {
             p2p_listen: p2p_listen?,
             log: log?,
             client: client?,
+            locodes: locodes?,
             file: PathBuf::new(),
             lines: BTreeMap::new(),
         })
@@ -227,12 +230,7 @@ impl Walk<'_> {
 
     fn client(&mut self, root: &DeTable<'_>, base: &Path, http: Option<&Http>) -> Option<Client> {
         let token_file = self.path(root, "client", "token-file", Some("operator.token"), base);
-        let given = section(root, "client").is_some_and(|c| c.contains_key("ca-certificate"));
-        let ca = if given {
-            Some(self.path(root, "client", "ca-certificate", None, base)?)
-        } else {
-            None
-        };
+        let ca = self.optional_path(root, "client", "ca-certificate", base)?;
         let url = match self.text(root, "client", "url") {
             Some((url, line)) => {
                 let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -271,7 +269,7 @@ impl Walk<'_> {
                         format!("accept {}: there is no such setting", dotted(name, key.get_ref()));
                     let hint = if name.is_empty() {
                         "the settings are member, register and register-digest; the sections [data], [keys], \
-                         [http], [http.tls], [p2p], [log] and [client]"
+                         [http], [http.tls], [p2p], [codes], [log] and [client]"
                             .to_owned()
                     } else {
                         format!("the settings of [{name}] are {}", keys.join(", "))
@@ -280,6 +278,18 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// `None` is a problem that was reported, `Some(None)` is no path.
+    fn optional_path(
+        &mut self,
+        root: &DeTable<'_>,
+        name: &str,
+        key: &str,
+        base: &Path,
+    ) -> Option<Option<PathBuf>> {
+        let given = section(root, name).is_some_and(|table| table.contains_key(key));
+        if given { self.path(root, name, key, None, base).map(Some) } else { Some(None) }
     }
 
     fn path(

@@ -137,13 +137,15 @@ pub fn preview(context: &Context, submission: Submission, now_ms: u64) -> Result
         kind: valid.kind().name().to_owned(),
         members: members.collect(),
         classes: plan.by_name(),
-        warnings: warnings(&valid, language),
+        warnings: warnings(context, &valid, language),
     })
 }
 
 /// Findings that do not prevent publication, as an answer tells them.
-pub fn warnings(valid: &ValidRecord, language: Language) -> Vec<Value> {
-    let told = valid.warnings().iter().map(|warning| warning.in_language(language));
+pub fn warnings(context: &Context, valid: &ValidRecord, language: Language) -> Vec<Value> {
+    let of_places = context.against_locodes(valid.kind().name(), valid.value());
+    let all = valid.warnings().iter().chain(&of_places);
+    let told = all.map(|warning| warning.in_language(language));
     told.filter_map(|warning| serde_json::to_value(warning).ok()).collect()
 }
 

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::feed::{self, Delivery, RecordView};
 use crate::keys::Keys;
+use crate::locodes;
 use crate::refusal::Refusal;
 
 pub use draft::{Preview, Submission};
@@ -122,6 +123,7 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
     for bytes in new {
         writer.commit(&[crate::store::Fact::Register { bytes }])?;
     }
+    let locodes = config.locodes.as_deref().map(locodes::read).transpose().map_err(Unusable)?;
     let federation = register.federation().to_owned();
     let topics = peers::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);
@@ -136,7 +138,7 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
     })
     .context("cannot listen to peers")?;
 
-    let context = Arc::new(Context::new(config.member.clone(), keys, register, reader));
+    let context = Arc::new(Context::new(config.member.clone(), keys, register, reader, locodes));
     let counters = Arc::new(Counters::default());
     let (inputs, queue) = mpsc::channel(driver::INPUT_QUEUE);
     let (orders, order_queue) = mpsc::channel(driver::ORDER_QUEUE);

@@ -175,7 +175,7 @@ fn published(
         size: logged.size,
         repeated: false,
         classes: plan.by_name(),
-        warnings: draft::warnings(valid, language),
+        warnings: draft::warnings(context, valid, language),
         receipt: receipt(inner, logged.index)?,
     })
 }

@@ -1,7 +1,7 @@
 //! Identifiers: form and check digit, each alone.
 
 use super::{Reads, Rule};
-use crate::breach::shipment;
+use crate::breach::{edition, shipment};
 use crate::check;
 use crate::finding::Severity;
 use crate::language::words;
@@ -29,16 +29,16 @@ pub const RULES: &[Rule] = &[
         id: "hs-listed",
         severity: Severity::Error,
         text: words(
-            "A Harmonized System code is in the list of edition 2022",
-            "Un code SH figure dans la liste de l'édition 2022",
-            "Kode HS terdapat dalam daftar edisi 2022",
+            "A Harmonized System code is in the edition that the record states, or else in that of 2022",
+            "Un code SH figure dans l'édition que l'enregistrement indique, sinon dans celle de 2022",
+            "Kode HS terdapat dalam edisi yang disebutkan data, atau jika tidak, dalam edisi 2022",
         ),
         hint: words(
-            "use a subheading of edition 2022; some of earlier editions no longer exist",
-            "utiliser une sous-position de l'édition 2022 ; certaines d'éditions antérieures n'existent plus",
-            "gunakan subpos edisi 2022; sebagian dari edisi sebelumnya sudah tidak ada",
+            "use a code of that edition, or state in hsEdition the edition whose code it is",
+            "utiliser un code de cette édition, ou indiquer dans hsEdition celle dont il est",
+            "gunakan kode edisi itu, atau sebutkan dalam hsEdition edisi asal kodenya",
         ),
-        reads: Reads::Checked(Check::Hs, |code| !check::hs(code) || check::hs_2022(code)),
+        reads: Reads::CheckedBy(Check::Hs, "/hsEdition", edition::unlisted),
     },
     Rule {
         number: "SW-003",

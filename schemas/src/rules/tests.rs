@@ -74,7 +74,7 @@ fn every_rule_reads_fields_that_exist() {
                     assert!(trees.iter().any(|(_, all)| all.iter().any(object)), "{list:?}");
                 }
             }
-            Reads::Checked(..) | Reads::FreeText(_) | Reads::Beside(..) => {}
+            Reads::Checked(..) | Reads::CheckedBy(..) | Reads::FreeText(_) | Reads::Beside(..) => {}
         }
     }
 }
@@ -122,6 +122,14 @@ fn judge_all(record: &Value) -> Vec<Finding> {
                         _ => None,
                     };
                     found.extend(broken.map(|shown| rule.breach("/text", shown)));
+                }
+            }
+            Reads::CheckedBy(_, _, bad) => {
+                let texts = || values.iter().filter_map(|(_, value)| value.as_str());
+                for text in texts() {
+                    let shown = [None, Some("2022"), texts().next()].map(|by| bad(text, by));
+                    let breach = |shown| rule.breach_by("/text", shown);
+                    found.extend(shown.into_iter().flatten().map(breach));
                 }
             }
             Reads::Beside(..) => {}

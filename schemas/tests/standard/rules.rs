@@ -118,6 +118,8 @@ fn what_is_no_breach_is_not_found() {
         "assistance-reply-01",
         &[(media.as_str(), json!("image/jpeg")), (person.as_str(), json!(false))],
     );
+    let code = ("/goodsItem/0/found/classificationId", json!("293971"));
+    quiet("case-02b", &[("/hsEdition", json!("2017")), code]);
     quiet("case-12", &[("/goodsItem/0/value/currencyCode", json!("JPY"))]);
     quiet("case-05", &[("/result/0/value", json!("0.5")), ("/result/0/qualifier", json!("<"))]);
     quiet("case-01", &[("/remark", json!("80 boxes of Pak Choi, lot X1234567, 1+1 at 5.00 @ kg"))]);
@@ -280,6 +282,36 @@ fn a_broken_rule_is_never_passed_by_a_holder_of_some_classes() {
     }
 }
 
+#[test]
+fn a_code_is_judged_by_its_edition_as_far_as_both_can_be_seen() {
+    use FieldClass::{Core, CoreCoarse, Open};
+    let honest = valid(&example("case-02b")).split();
+    let pointer = "/goodsItem/0/found/classificationId";
+    let judged = |edition: &str, heading: &str, held: &[FieldClass]| {
+        let changed = |field: &Disclosure, class: FieldClass| {
+            let value = match (field.pointer.as_str(), class) {
+                ("/hsEdition", _) => json!(edition),
+                (at, CoreCoarse) if at == pointer => json!(heading),
+                _ => field.value.clone(),
+            };
+            Disclosure { pointer: field.pointer.clone(), value }
+        };
+        let fields = |class: FieldClass| honest[&class].iter().map(|f| changed(f, class)).collect();
+        let parts: Parts = held.iter().map(|class| (*class, fields(*class))).collect();
+        let check = Standard::v1().check_parts("seizure-notice", &parts);
+        let found = check.findings.iter().any(|f| f.code == "hs-listed" && f.pointer == pointer);
+        (found, check.not_checkable.iter().any(|rule| rule == "hs-listed"))
+    };
+    let (found, undecided) = ((true, false), (false, true));
+    assert_eq!(judged("2017", "2939", &[Open, Core]), found, "293972 is new in 2022");
+    assert_eq!(judged("2022", "2939", &[Open, Core]), (false, false));
+    assert_eq!(judged("2017", "2939", &[Core]), undecided, "the edition is withheld");
+    assert_eq!(judged("2017", "2939", &[Open, CoreCoarse]), undecided, "the heading is there");
+    assert_eq!(judged("2017", "8549", &[Open, CoreCoarse]), (true, true), "no such heading");
+    assert_eq!(judged("2022", "8549", &[Open, CoreCoarse]), undecided);
+    assert_eq!(judged("2017", "8549", &[CoreCoarse]), undecided);
+}
+
 /// One record with a fault of every sort, as its findings are shown in a language.
 fn faulty(language: Language) -> String {
     let mut record = example("case-05");
@@ -289,7 +321,6 @@ fn faulty(language: Language) -> String {
     record["laboratory"].as_object_mut().unwrap().shift_remove("countryCode");
     record["language"] = json!(1);
     record["issueDate"] = json!("2020-11-31");
-    record["hsEdition"] = json!("2017");
     record["goodsItem"][0]["quantity"][0]["unitCode"] = json!("kg");
     record["goodsItem"][0]["packaging"][0]["typeCode"] = json!("QW");
     record["goodsItem"][0]["found"]["classificationId"] = json!("293971");

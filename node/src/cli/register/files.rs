@@ -42,7 +42,7 @@ struct GovernorPublic {
 
 /// How a file is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(in crate::cli) enum Mode {
     /// A new file for everybody's eyes; one that is there is not touched.
     New,
     /// A new file for its owner's eyes; one that is there is not touched.
@@ -142,7 +142,7 @@ pub(super) fn read_introduction(path: &Path) -> Result<Introduction> {
 }
 
 /// Writes a file under another name, makes it durable, and only then gives it its name.
-pub(super) fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<()> {
+pub(in crate::cli) fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -4,7 +4,7 @@
 //! Everything happens on files, so that each governor can sign on a machine without a network.
 //! What may be in a register is decided by `sealwire_wire::register`; here are only the files.
 
-mod files;
+pub(super) mod files;
 mod show;
 #[cfg(test)]
 mod tests;
