@@ -8,6 +8,7 @@
 
 mod pipeline;
 mod process;
+mod standard;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -47,6 +48,8 @@ const IDLE: Duration = Duration::from_secs(30);
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
+    // Before anything else uses the standard.
+    let compiled = standard::compile();
     let binary = process::binary()?;
     let around = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut record: Value = serde_json::from_str(RECORD)?;
@@ -62,7 +65,9 @@ fn main() -> anyhow::Result<()> {
         first,
         second,
         register,
+        compiled,
         pure: Pipeline::new(MEMBERS[0], &record.to_string())?,
+        record: record.to_string(),
         submission: submission.to_string().into_bytes(),
         cores: std::thread::available_parallelism()?.get(),
     };
@@ -75,7 +80,10 @@ struct Run<'a> {
     first: &'a Place,
     second: &'a Place,
     register: String,
+    compiled: Duration,
     pure: Pipeline,
+    /// The record without an id.
+    record: String,
     submission: Vec<u8>,
     cores: usize,
 }
@@ -91,12 +99,18 @@ impl Run<'_> {
             self.submission.len()
         ))?;
         say("| what | measured | limit, same run | ratio | goal | |\n|---|---|---|---|---|---|")?;
+        standard::compiled(self.compiled)?;
+        standard::validate(&self.record)?;
         let first = self.meet()?;
+        if std::env::args().any(|argument| argument == "standard") {
+            return standard::import(self.binary, self.dir, self.first, &first);
+        }
         self.one_at_a_time(&first)?;
         self.in_flight(&first)?;
         let second = self.receive(&first)?;
         self.audit()?;
         drop(second);
+        standard::import(self.binary, self.dir, self.first, &first)?;
         self.many(first)
     }
 

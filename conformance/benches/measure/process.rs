@@ -41,7 +41,8 @@ fn done(binary: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-fn clean(binary: &Path) -> Command {
+/// The binary without settings from around.
+pub fn clean(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     for variable in ["SEALWIRE_TOKEN", "SEALWIRE_CONFIG", "SEALWIRE_URL", "SEALWIRE_LOG"] {
         command.env_remove(variable);
@@ -243,14 +244,19 @@ impl Node {
         }))
     }
 
-    /// Resident memory in MB (10^6 bytes).
+    /// Resident memory in MB.
     pub fn resident_mb(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib: f64 = kib.context("cannot read VmRSS")?.trim().parse()?;
-        Ok(kib * 1024.0 / 1e6)
+        memory_mb(self.child.id(), "VmRSS:")
     }
+}
+
+/// A figure of a process's memory, in MB (10^6 bytes).
+pub fn memory_mb(process: u32, name: &str) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: f64 = kib.with_context(|| format!("cannot read {name}"))?.trim().parse()?;
+    Ok(kib * 1024.0 / 1e6)
 }
 
 /// Waits until `condition` holds; says how long that took.
