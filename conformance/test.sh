@@ -64,7 +64,7 @@ make_python() {
 make_node() {
     local stamp want
     cd conformance/types
-    stamp=node_modules/lock.stamp
+    stamp=node_modules/.lock.stamp
     want="$(node --version) $(cat package.json package-lock.json | sha256sum)"
     if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
         # Removes what was there.
