@@ -3,10 +3,10 @@
 #
 #     bash conformance/test.sh
 #
-# Makes a Python environment with the pinned packages of the independent readers, builds once in
-# the one optimised profile, runs all Rust tests, then lets the readers in conformance/second
-# judge what the programs wrote. Nothing is skipped: what is missing fails the run. Builds into
-# CARGO_TARGET_DIR, or target.
+# Installs the pinned Python and npm packages of the independent readers, in folders of their own
+# below conformance, builds once in the one optimised profile, runs all Rust tests, then lets the
+# readers in conformance/second judge what the programs wrote. Nothing is skipped: what is missing
+# fails the run. Builds into CARGO_TARGET_DIR, or target.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=conformance/stages.sh
@@ -38,6 +38,9 @@ check_tools() {
     command -v cc >/dev/null || apt_install gcc libc6-dev
     command -v python3 >/dev/null || apt_install python3 python3-venv
     python3 --version
+    # Whoever has npm has node.
+    command -v npm >/dev/null || apt_install nodejs npm
+    printf 'node %s, npm %s\n' "$(node --version)" "$(npm --version)"
 }
 
 make_python() {
@@ -56,6 +59,19 @@ make_python() {
     fi
     "$SEALWIRE_PYTHON" -m pip check --disable-pip-version-check
     "$SEALWIRE_PYTHON" -m pip freeze --disable-pip-version-check
+}
+
+make_node() {
+    local stamp want
+    cd conformance/types
+    stamp=node_modules/.lock.stamp
+    want="$(node --version) $(cat package.json package-lock.json | sha256sum)"
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
+        # Removes what was there.
+        npm ci --loglevel=error
+        printf '%s' "$want" >"$stamp"
+    fi
+    npm ls --loglevel=error
 }
 
 build() {
@@ -117,6 +133,7 @@ test_second() {
 
 stage "tools" check_tools
 stage "Python packages" make_python
+stage "npm packages" make_node
 stage "build" build
 stage "Rust tests" test_rust
 stage "grammars" test_grammars
