@@ -107,20 +107,18 @@ impl Kind {
     pub(crate) fn load(
         name: &'static str,
         text: &str,
-        common: &str,
+        shared: &Value,
         code_lists: &BTreeMap<String, String>,
     ) -> Self {
-        let parse =
-            |text| serde_json::from_str::<Value>(text).expect("build.rs has read the schema");
-        let (schema, shared) = (parse(text), parse(common));
-        let tree = tree::parse(&schema, &shared).expect("build.rs has accepted the schema");
+        let schema: Value = serde_json::from_str(text).expect("build.rs has read the schema");
+        let tree = tree::parse(&schema, shared).expect("build.rs has accepted the schema");
         let full = profile::full(&schema, &tree).expect("a test has read every kind");
         let mut classes = BTreeSet::new();
         tree::leaves(&tree, "", &mut |_, leaf| {
             classes.insert(leaf.class);
             classes.extend(coarser(leaf));
         });
-        let bundle = bundle(&schema, &shared);
+        let bundle = bundle(&schema, shared);
         let id = schema.get("$id").and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             name,

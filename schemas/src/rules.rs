@@ -152,9 +152,10 @@ impl KindRules {
     pub fn of(kind: &str, tree: &Node) -> Self {
         let mut fields: Vec<(String, &Leaf)> = Vec::new();
         tree::leaves(tree, "", &mut |path, leaf| fields.push((path.to_owned(), leaf)));
+        let with_fields = objects(&fields);
         let applied = rules().filter_map(|rule| {
             let objects = match &rule.reads {
-                Reads::Objects(lists, _) => places(lists, &fields),
+                Reads::Objects(lists, _) => places(lists, &with_fields),
                 _ => Vec::new(),
             };
             let read = |path: &str, leaf: &Leaf| match &rule.reads {
@@ -290,14 +291,21 @@ impl KindRules {
     }
 }
 
-/// The objects of a kind that have all fields of one of these lists.
-fn places(lists: &[&'static [&'static str]], fields: &[(String, &Leaf)]) -> Vec<Place> {
-    let mut objects: BTreeMap<&str, BTreeMap<&str, FieldClass>> = BTreeMap::new();
+/// The objects of a kind: for each the class of every field directly in it.
+type Objects<'t> = BTreeMap<&'t str, BTreeMap<&'t str, FieldClass>>;
+
+fn objects<'t>(fields: &'t [(String, &Leaf)]) -> Objects<'t> {
+    let mut objects = Objects::new();
     for (path, leaf) in fields {
         if let Some((object, name)) = path.rsplit_once('/') {
             objects.entry(object).or_default().insert(name, leaf.class);
         }
     }
+    objects
+}
+
+/// The objects that have all fields of one of these lists.
+fn places(lists: &[&'static [&'static str]], objects: &Objects<'_>) -> Vec<Place> {
     let place = |(path, has): (&&str, &BTreeMap<&str, FieldClass>), names: &'static [&str]| {
         let classes: Option<Classes> = names.iter().map(|name| has.get(name).copied()).collect();
         classes.map(|classes| Place { path: (*path).to_owned(), names, classes })

@@ -22,7 +22,9 @@ const MAX_FINDINGS: usize = 100;
 /// The federation's standard.
 #[derive(Debug)]
 pub struct Standard {
-    kinds: BTreeMap<&'static str, Kind>,
+    /// The text of each kind's schema, and the kind once it has been asked for.
+    kinds: BTreeMap<&'static str, (&'static str, OnceLock<Kind>)>,
+    common: Value,
     code_lists: BTreeMap<String, String>,
 }
 
@@ -53,7 +55,7 @@ impl PartialCheck {
 }
 
 impl Standard {
-    /// Version 1, built once.
+    /// Version 1. A kind's schema is read and compiled when the kind is first asked for.
     pub fn v1() -> &'static Self {
         static STANDARD: OnceLock<Standard> = OnceLock::new();
         STANDARD.get_or_init(|| {
@@ -62,21 +64,27 @@ impl Standard {
                 .chain([("TLP", "2.0")])
                 .map(|(name, edition)| (name.to_owned(), edition.to_owned()))
                 .collect();
-            let kinds = KINDS
-                .iter()
-                .map(|(name, text)| (*name, Kind::load(name, text, COMMON, &code_lists)));
-            Self { kinds: kinds.collect(), code_lists: code_lists.clone() }
+            let common =
+                serde_json::from_str(COMMON).expect("build.rs has read the shared definitions");
+            let kinds = KINDS.iter().map(|(name, text)| (*name, (*text, OnceLock::new())));
+            Self { kinds: kinds.collect(), common, code_lists }
         })
+    }
+
+    /// The names of all kinds.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.keys().copied()
     }
 
     /// All kinds.
     pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
-        self.kinds.values()
+        self.kinds.keys().filter_map(|name| self.kind(name))
     }
 
     /// The kind of that name.
     pub fn kind(&self, name: &str) -> Option<&Kind> {
-        self.kinds.get(name)
+        let (name, (text, kind)) = self.kinds.get_key_value(name)?;
+        Some(kind.get_or_init(|| Kind::load(name, text, &self.common, &self.code_lists)))
     }
 
     /// Code lists and their editions.
@@ -145,7 +153,7 @@ impl Standard {
     }
 
     fn known_kinds(&self) -> Words<String> {
-        let known: Vec<&str> = self.kinds.keys().copied().collect();
+        let known: Vec<&str> = self.names().collect();
         let known = known.join(", ");
         say!(
             "set kind to one of {known}",

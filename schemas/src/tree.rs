@@ -237,22 +237,36 @@ fn node(schema: &Value, common: &Value, at: &str, depth: usize) -> Result<Node, 
     }
 }
 
-fn resolve(schema: &Value, common: &Value, at: &str) -> Result<Map<String, Value>, String> {
-    let own = schema.as_object().ok_or_else(|| format!("{at}: not an object"))?;
-    let Some(reference) = own.get("$ref").and_then(Value::as_str) else { return Ok(own.clone()) };
-    let name = reference.strip_prefix(COMMON).ok_or_else(|| format!("{at}: {reference}"))?;
-    let target = common.get("$defs").and_then(|defs| defs.get(name)).and_then(Value::as_object);
-    let mut merged = target.ok_or_else(|| format!("{at}: no definition {name}"))?.clone();
-    merged.extend(own.iter().filter(|(k, _)| *k != "$ref").map(|(k, v)| (k.clone(), v.clone())));
-    Ok(merged)
+/// A schema with the shared definition that it refers to: what stands beside the reference is said
+/// of this place, and goes before.
+struct Resolved<'s> {
+    own: &'s Map<String, Value>,
+    shared: Option<&'s Map<String, Value>>,
 }
 
-fn object(
-    schema: &Map<String, Value>,
-    common: &Value,
-    at: &str,
-    depth: usize,
-) -> Result<Node, String> {
+impl<'s> Resolved<'s> {
+    fn get(&self, key: &str) -> Option<&'s Value> {
+        self.own.get(key).or_else(|| self.shared?.get(key))
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &'s String> {
+        let shared = self.shared.into_iter().flat_map(Map::keys);
+        self.own.keys().filter(|key| *key != "$ref").chain(shared)
+    }
+}
+
+fn resolve<'s>(schema: &'s Value, common: &'s Value, at: &str) -> Result<Resolved<'s>, String> {
+    let own = schema.as_object().ok_or_else(|| format!("{at}: not an object"))?;
+    let Some(reference) = own.get("$ref").and_then(Value::as_str) else {
+        return Ok(Resolved { own, shared: None });
+    };
+    let name = reference.strip_prefix(COMMON).ok_or_else(|| format!("{at}: {reference}"))?;
+    let target = common.get("$defs").and_then(|defs| defs.get(name)).and_then(Value::as_object);
+    let shared = target.ok_or_else(|| format!("{at}: no definition {name}"))?;
+    Ok(Resolved { own, shared: Some(shared) })
+}
+
+fn object(schema: &Resolved<'_>, common: &Value, at: &str, depth: usize) -> Result<Node, String> {
     let mut allowed =
         vec!["type", "required", "properties", "additionalProperties", "minProperties"];
     if depth == 0 {
@@ -284,12 +298,7 @@ fn object(
     Ok(Node::Object(children.collect::<Result<_, String>>()?))
 }
 
-fn array(
-    schema: &Map<String, Value>,
-    common: &Value,
-    at: &str,
-    depth: usize,
-) -> Result<Node, String> {
+fn array(schema: &Resolved<'_>, common: &Value, at: &str, depth: usize) -> Result<Node, String> {
     only(schema, &["type", "minItems", "maxItems", "items"], at)?;
     let max = schema.get("maxItems").and_then(Value::as_u64);
     let filled = schema.get("minItems").and_then(Value::as_u64) == Some(1);
@@ -300,7 +309,7 @@ fn array(
     Ok(Node::Array { items, max })
 }
 
-fn leaf(schema: &Map<String, Value>, at: &str) -> Result<Node, String> {
+fn leaf(schema: &Resolved<'_>, at: &str) -> Result<Node, String> {
     let annotations = ["x-class", "x-tded", "x-coarse", "x-check"];
     only(schema, &[LEAF_KEYWORDS.as_slice(), &annotations].concat(), at)?;
     let title = titled(schema, at)?;
@@ -321,7 +330,7 @@ fn leaf(schema: &Map<String, Value>, at: &str) -> Result<Node, String> {
         .map(|w| Check::ALL.into_iter().find(|c| c.as_str() == w).ok_or_else(|| unknown("x-check")))
         .transpose()?;
     let bounded = word("type") != Some("string")
-        || ["maxLength", "enum", "const", "pattern"].iter().any(|k| schema.contains_key(*k));
+        || ["maxLength", "enum", "const", "pattern"].iter().any(|k| schema.get(k).is_some());
     if !bounded {
         return Err(format!("{at}: a text must be bounded"));
     }
@@ -340,7 +349,7 @@ fn leaf(schema: &Map<String, Value>, at: &str) -> Result<Node, String> {
     })))
 }
 
-fn only(schema: &Map<String, Value>, allowed: &[&str], at: &str) -> Result<(), String> {
+fn only(schema: &Resolved<'_>, allowed: &[&str], at: &str) -> Result<(), String> {
     let always =
         ["$schema", "$id", "title", "x-title-fr", "description", "x-description-fr", "x-wco-id"];
     let foreign =
@@ -348,14 +357,14 @@ fn only(schema: &Map<String, Value>, allowed: &[&str], at: &str) -> Result<(), S
     foreign.map_or(Ok(()), |keyword| Err(format!("{at}: keyword {keyword} is not allowed")))
 }
 
-fn titled(schema: &Map<String, Value>, at: &str) -> Result<[String; 2], String> {
+fn titled(schema: &Resolved<'_>, at: &str) -> Result<[String; 2], String> {
     match (filled(schema, "title"), filled(schema, "x-title-fr")) {
         (Some(title), Some(french)) => Ok([title.to_owned(), french.to_owned()]),
         _ => Err(format!("{at}: no title in English and French")),
     }
 }
 
-fn filled<'s>(schema: &'s Map<String, Value>, key: &str) -> Option<&'s str> {
+fn filled<'s>(schema: &Resolved<'s>, key: &str) -> Option<&'s str> {
     schema.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 

@@ -80,7 +80,7 @@ struct Run<'a> {
     first: &'a Place,
     second: &'a Place,
     register: String,
-    compiled: Duration,
+    compiled: [Duration; 2],
     pure: Pipeline,
     /// The record without an id.
     record: String,

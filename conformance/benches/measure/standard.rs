@@ -27,19 +27,24 @@ const PUBLISHED: u64 = 2_000;
 /// Longest time for one import.
 const AT_MOST: Duration = Duration::from_secs(300);
 
-/// How long the first use of the standard takes. Has to come before any other use.
-pub fn compile() -> Duration {
+/// How long the first use of one kind takes, and then that of all others. Has to come before any
+/// other use.
+pub fn compile() -> [Duration; 2] {
     let begun = Instant::now();
-    black_box(Standard::v1());
-    begun.elapsed()
+    black_box(Standard::v1().kind("lab-alert"));
+    let one = begun.elapsed();
+    black_box(Standard::v1().kinds().count());
+    [one, begun.elapsed()]
 }
 
 /// Tells how long that took.
-pub fn compiled(time: Duration) -> anyhow::Result<()> {
+pub fn compiled(times: [Duration; 2]) -> anyhow::Result<()> {
+    let [one, all] = times.map(|time| time.as_secs_f64() * 1e3);
+    let figure = format!("{one:.1} ms");
+    tell("standard: the schema of lab-alert read and compiled, once a process", &figure, "", "")?;
     let kinds = Standard::v1().kinds().count();
-    let time = time.as_secs_f64() * 1e3;
-    let what = format!("standard: all {kinds} schemas read and compiled, once a process");
-    row(&what, &format!("{time:.1} ms"), "", "", "< 50 ms", time < 50.0)
+    let what = format!("standard: all {kinds} schemas read and compiled");
+    row(&what, &format!("{all:.1} ms"), "", "", "< 50 ms", all < 50.0)
 }
 
 /// One check with all rules, beside parsing and the bare schema, in turns.

@@ -20,7 +20,7 @@ pub struct SchemaArgs {
 /// Prints a schema that is complete in itself.
 pub fn schema(args: &SchemaArgs, output: Output) -> Result<Exit, Failure> {
     let standard = Standard::v1();
-    let names: Vec<&str> = standard.kinds().map(|kind| kind.name()).collect();
+    let names: Vec<&str> = standard.names().collect();
     let Some(name) = &args.kind else {
         output.say(&serde_json::json!(names), names.join("\n"))?;
         return Ok(Exit::Done);
