@@ -171,12 +171,13 @@ pub fn classes_for(context: &Context, record: &RecordManifest, member: &MemberId
     parts.map(|(class, _)| class.clone()).collect()
 }
 
-/// The proof for one entry: C2SP tlog-proof under the latest checkpoint held, with cosignatures.
+/// The proof for one entry: C2SP tlog-proof under the latest checkpoint held, with cosignatures
+/// and the statement that it proves.
 pub fn receipt(context: &Context, id: &RecordId) -> Result<String, Refusal> {
-    let (log, index, _) = stored(context, id)?;
+    let (log, index, entry) = stored(context, id)?;
     let (note, size) = cosigned_checkpoint(context, &log, index)?;
     let proof = context.reader.inclusion_proof(&log, index, size).map_err(fault)?;
-    Ok(Receipt::new(index, proof, note).to_string())
+    Ok(Receipt::new(index, proof, note).with_statement(entry.item.statement).to_string())
 }
 
 /// The entry as a file that proves itself: the record, the audience secrets as wrapped, the

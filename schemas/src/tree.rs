@@ -335,7 +335,7 @@ fn leaf(schema: &Resolved<'_>, at: &str) -> Result<Node, String> {
         return Err(format!("{at}: a text must be bounded"));
     }
     let constraints = LEAF_KEYWORDS.iter().filter_map(|keyword| {
-        schema.get(*keyword).map(|value| ((*keyword).to_owned(), value.clone()))
+        schema.get(keyword).map(|value| ((*keyword).to_owned(), value.clone()))
     });
     let (description, wco_id) = (word("description").unwrap_or_default(), word("x-wco-id"));
     Ok(Node::Leaf(Box::new(Leaf {

@@ -150,3 +150,71 @@ fn an_audit_verifies_refutes_or_cannot_decide() {
     let (code, said) = audit(&both[0].0, both[0].1, &data, Some(&trust));
     assert_eq!(code, 0, "{said}");
 }
+
+#[test]
+fn a_receipt_is_verified_alone_and_a_forged_one_is_refuted() {
+    let world = World::started();
+    let first = world.node("ID").publish(SUBSTANCES, &numbered("R-1"));
+    let second = world.node("ID").publish(SUBSTANCES, &numbered("R-2"));
+    let [first, second] = [&first, &second].map(|published| published["id"].as_str().unwrap());
+    for member in ["SG", "AU"] {
+        world.delivered("ID", first, member);
+        world.delivered("ID", second, member);
+    }
+    let (node, trust) = (world.node("ID"), world.trust("ID"));
+    let config = node.config();
+    let receipt = |id: &str, name: &str| {
+        let file = world.dir().join(name);
+        let written = run(&["receipt", id, "--config", text(&config), "--out", text(&file)]);
+        assert!(written.status.success(), "{}", said(&written));
+        file
+    };
+    // What an auditor takes along: the receipt, the register's versions, the trust file.
+    let versions = world.dir().join("versions");
+    fs::create_dir(&versions).unwrap();
+    fs::copy(node.dir().join("register.json"), versions.join("1.root.json")).unwrap();
+    let verify = |file: &Path, versions: &Path| {
+        let (register, trust) = (text(versions), text(&trust));
+        let output = Command::new(program("sealwire-audit"))
+            .args(["--json", "receipt", text(file), "--register", register, "--trust", trust])
+            .output()
+            .unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code().unwrap(), report)
+    };
+    let good = receipt(first, "first.receipt");
+    let (code, report) = verify(&good, &versions);
+    assert_eq!(code, 0, "{report}");
+    let detail = |number: usize| report["steps"][number - 1]["detail"].as_str().unwrap();
+    assert!(detail(6).contains(first) && detail(6).contains("lab-alert"), "{report}");
+    assert!(detail(7).starts_with("2 cosigned"), "{report}");
+    assert!(!report["not_proved"].as_array().unwrap().is_empty());
+
+    let proof = fs::read_to_string(&good).unwrap();
+    let other = fs::read_to_string(receipt(second, "second.receipt")).unwrap();
+    let line = |text: &str, start: &str| {
+        text.lines().find(|line| line.starts_with(start)).unwrap().to_owned()
+    };
+    let cosigned = |member: &str| line(&proof, &format!("— test.sealwire.example/{member} "));
+    for (why, forged, expected) in [
+        ("another statement", proof.replace(&line(&proof, "extra "), &line(&other, "extra ")), 1),
+        ("another index", proof.replace(&line(&proof, "index "), &line(&other, "index ")), 1),
+        ("another checkpoint size", proof.replacen(".example/ID\n", ".example/ID\n9", 1), 1),
+        ("no statement", proof.replace(&format!("{}\n", line(&proof, "extra ")), ""), 2),
+        ("a cosignature less", proof.replace(&format!("{}\n", cosigned("SG")), ""), 2),
+        ("half of it", proof[..proof.len() / 2].to_owned(), 1),
+    ] {
+        assert_ne!(forged, proof, "{why}");
+        let file = world.dir().join("forged.receipt");
+        fs::write(&file, forged).unwrap();
+        let (code, report) = verify(&file, &versions);
+        assert_eq!(code, expected, "{why}: {report}");
+    }
+    let (code, report) = verify(&good, &world.dir().join("nowhere"));
+    assert_eq!(code, 2, "{report}");
+    let stranger = World::new();
+    let register = stranger.node("ID").dir().join("register.json");
+    fs::copy(register, versions.join("1.root.json")).unwrap();
+    let (code, report) = verify(&good, &versions);
+    assert_eq!(code, 1, "{report}");
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealwire_schemas::{Disclosure, FieldClass, Parts, Standard};
 use sealwire_wire::cbor::{self, Reader, Value};
-use sealwire_wire::id::Digest;
+use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::part::{Part, commitment_of_bytes};
 use sealwire_wire::register::{KeyUse, Member, Register};
 use sealwire_wire::seal::sealed_padded_len;
@@ -223,12 +223,32 @@ fn entry(
     leaf: &Digest,
 ) -> Checked<AuthenticStatement> {
     let index = element.index;
-    let at = |cause: String| Failure(Verdict::Refuted, format!("entry {index}: {cause}"));
     if Digest::of(&element.statement) != *leaf {
         return refuted(format!("entry {index}: the statement is not the one in the tree"));
     }
-    let statement = Statement::parse(&element.statement).map_err(|e| at(e.to_string()))?;
-    if statement.claims().issuer != *log.member
+    signed(log.member, register, signers, &element.statement, index)
+}
+
+/// A statement that `member` signed for its log, under a key that the register lists for `index`.
+pub(crate) fn statement(
+    member: &MemberId,
+    register: &Register,
+    bytes: &[u8],
+    index: u64,
+) -> Checked<AuthenticStatement> {
+    signed(member, register, &Signers::of(register.member(member)), bytes, index)
+}
+
+fn signed(
+    member: &MemberId,
+    register: &Register,
+    signers: &Signers<'_>,
+    bytes: &[u8],
+    index: u64,
+) -> Checked<AuthenticStatement> {
+    let at = |cause: String| Failure(Verdict::Refuted, format!("entry {index}: {cause}"));
+    let statement = Statement::parse(bytes).map_err(|e| at(e.to_string()))?;
+    if statement.claims().issuer != *member
         || statement.manifest().federation != register.federation()
     {
         return refuted(format!("entry {index}: signed for another log"));

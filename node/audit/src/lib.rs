@@ -8,6 +8,7 @@
 //! What a pass does not prove is part of every report.
 
 mod entries;
+mod receipt;
 pub mod report;
 pub mod steps;
 pub mod trust;
@@ -35,6 +36,14 @@ impl Default for Options {
 pub fn verify_dir(dir: &Path, trust: &Path, options: Options) -> Report {
     match Trust::read(trust) {
         Ok(trust) => steps::run(dir, &trust, options),
+        Err(cause) => Report::untrusted(cause.to_string()),
+    }
+}
+
+/// Verifies one receipt by itself, against the register versions (`N.root.json`) in a directory.
+pub fn verify_receipt(receipt: &Path, versions: &Path, trust: &Path) -> Report {
+    match Trust::read(trust) {
+        Ok(trust) => receipt::run(receipt, versions, &trust),
         Err(cause) => Report::untrusted(cause.to_string()),
     }
 }

@@ -30,6 +30,17 @@ enum Command {
         #[arg(long)]
         skip_standard: bool,
     },
+    /// Verify one receipt by itself: that its entry is in the log, and who cosigned it.
+    Receipt {
+        /// The receipt, a C2SP tlog-proof.
+        file: PathBuf,
+        /// The directory with the register's versions, N.root.json.
+        #[arg(long)]
+        register: PathBuf,
+        /// The auditor's own trust file (TOML).
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
 }
 
 /// Costs less than half of the system's allocator.
@@ -37,14 +48,21 @@ enum Command {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let Cli { json, command: Command::Verify { dir, trust, skip_standard } } = Cli::parse();
-    let options = sealwire_audit::Options { standard: !skip_standard };
-    let report = match trust {
-        Some(trust) => sealwire_audit::verify_dir(&dir, &trust, options),
-        None => sealwire_audit::Report::untrusted(
-            "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
-                .to_owned(),
-        ),
+    let Cli { json, command } = Cli::parse();
+    let report = match command {
+        Command::Verify { dir, trust: Some(trust), skip_standard } => {
+            let options = sealwire_audit::Options { standard: !skip_standard };
+            sealwire_audit::verify_dir(&dir, &trust, options)
+        }
+        Command::Receipt { file, register, trust: Some(trust) } => {
+            sealwire_audit::verify_receipt(&file, &register, &trust)
+        }
+        Command::Verify { trust: None, .. } | Command::Receipt { trust: None, .. } => {
+            sealwire_audit::Report::untrusted(
+                "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
+                    .to_owned(),
+            )
+        }
     };
     let text = if json {
         serde_json::to_string(&report).unwrap_or_default() + "\n"

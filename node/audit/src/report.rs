@@ -61,13 +61,13 @@ impl Report {
     /// A report without steps yet.
     pub fn new(options: Options) -> Self {
         let skipped = (!options.standard).then_some(NOT_ASKED);
-        Self {
-            origin: None,
-            size: 0,
-            verdict: Verdict::Verified,
-            steps: Vec::new(),
-            not_proved: NOT_PROVED.into_iter().chain(skipped).collect(),
-        }
+        Self::empty(NOT_PROVED.into_iter().chain(skipped).collect())
+    }
+
+    /// A report without steps yet, and what it will not prove.
+    pub fn empty(not_proved: Vec<&'static str>) -> Self {
+        let (verdict, steps) = (Verdict::Verified, Vec::new());
+        Self { origin: None, size: 0, verdict, steps, not_proved }
     }
 
     /// Nothing can be decided: there is no usable trust file.

@@ -46,7 +46,8 @@ pub fn run(dir: &Path, trust: &Trust, options: Options) -> Report {
     let mut report = Report::new(options);
     let detail = format!("log of {}, register {}", trust.log, trust.register);
     report.add(1, "trust file", Verdict::Verified, detail);
-    let Some(register) = take(&mut report, 2, "register", register(dir, trust)) else {
+    let versions = dir.join("register");
+    let Some(register) = take(&mut report, 2, "register", register(&versions, trust)) else {
         return report;
     };
     let origin = format!("{}/{}", register.federation(), trust.log);
@@ -64,14 +65,14 @@ pub fn run(dir: &Path, trust: &Trust, options: Options) -> Report {
     if let Some(counts) = &counts {
         take(&mut report, 7, "parts", counts.parts());
     }
-    take(&mut report, 8, "cosignatures", cosignatures(&log, &register, trust, &signed));
+    take(&mut report, 8, "cosignatures", cosignatures(&log.origin, &register, trust, &signed));
     if let Some(counts) = counts.filter(|_| options.standard) {
         take(&mut report, 9, "standard", counts.standard());
     }
     report
 }
 
-fn take<T>(
+pub(crate) fn take<T>(
     report: &mut Report,
     number: u8,
     name: &'static str,
@@ -98,11 +99,10 @@ pub(crate) struct Log<'a> {
 
 /// Step 2: the register's versions form one chain, and the auditor's digest is one of them. A
 /// member that joined later keeps the chain from the version with which it began.
-fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)> {
-    let dir = dir.join("register");
+pub(crate) fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)> {
     let mut current: Option<Register> = None;
     let mut known = false;
-    let first = first_version(&dir)?;
+    let first = first_version(dir)?;
     for version in first.. {
         let path = dir.join(format!("{version}.root.json"));
         let Some(bytes) = read(&path, MAX_REGISTER_BYTES as u64)? else { break };
@@ -122,7 +122,7 @@ fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)> {
         }
     }
     match current {
-        None => undecided("no register in the data directory"),
+        None => undecided(format!("no register version in {}", dir.display())),
         Some(_) if !known => refuted(format!(
             "no version has the digest {} that the auditor brought: another federation, or a register regenerated",
             trust.register
@@ -152,12 +152,22 @@ fn checkpoint(log: &Log<'_>, register: &Register) -> Checked<(SignedCheckpoint, 
     let Some(note) = read(&log.dir.join("checkpoint"), MAX_FILE_BYTES)? else {
         return undecided(format!("no checkpoint of {} in the data directory", log.origin));
     };
-    let Some(member) = register.member(log.member) else {
-        return refuted(format!("{} is not in the register", log.member));
+    signed_by_log(&note, &log.origin, log.member, register)
+}
+
+/// The checkpoint in a note, if a log key of the member signed it.
+pub(crate) fn signed_by_log(
+    note: &[u8],
+    origin: &str,
+    member: &MemberId,
+    register: &Register,
+) -> Checked<(SignedCheckpoint, String)> {
+    let Some(member) = register.member(member) else {
+        return refuted(format!("{member} is not in the register"));
     };
     let mut last = "the register lists no log key".to_owned();
     for key in member.keys.iter().filter(|k| k.use_ == KeyUse::Log) {
-        match SignedCheckpoint::verify(&note, &log.origin, &key.public) {
+        match SignedCheckpoint::verify(note, origin, &key.public) {
             Ok(signed) => {
                 let head = signed.checkpoint();
                 let detail = format!("size {}, root {}", head.size, head.root);
@@ -269,8 +279,8 @@ fn earlier(
 
 /// Step 8: as many others as the auditor asks for cosigned the checkpoint; the log's owner never
 /// counts for its own log.
-fn cosignatures(
-    log: &Log<'_>,
+pub(crate) fn cosignatures(
+    origin: &str,
     register: &Register,
     trust: &Trust,
     signed: &SignedCheckpoint,
@@ -279,7 +289,7 @@ fn cosignatures(
         (Some(text), _) => Policy::parse(text.as_bytes()),
         (None, quorum) => {
             let mut witnesses = Vec::new();
-            for member in register.members().filter(|m| m.id != *log.member) {
+            for member in register.members().filter(|m| m.id != trust.log) {
                 for key in member.keys.iter().filter(|k| k.use_ == KeyUse::Cosign) {
                     let name = format!("{}/{}", register.federation(), member.id);
                     witnesses.push(VerifierKey {
@@ -296,7 +306,7 @@ fn cosignatures(
         Ok(policy) => policy,
         Err(cause) => return undecided(format!("the witness policy cannot be used: {cause}")),
     };
-    match policy.evaluate(signed, Some(&log.origin)) {
+    match policy.evaluate(signed, Some(origin)) {
         Err(cause) => refuted(cause.to_string()),
         Ok(result) => {
             let names: Vec<String> =

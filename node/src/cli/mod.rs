@@ -80,8 +80,10 @@ pub enum Command {
     Codes(codes::CodesCommand),
     /// Print records as they arrived; with --follow also those to come.
     Tail(read::TailArgs),
-    /// Print one record, or what proves it.
+    /// Print one record, its entry or its delivery.
     Show(read::ShowArgs),
+    /// Print the proof that a record is in its log, for `sealwire-audit receipt`.
+    Receipt(read::ReceiptArgs),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
     /// Say what of an entry file opens with this member's keys.
@@ -139,6 +141,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Codes(command) => codes::run(&command, output),
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),
+        Command::Receipt(args) => read::receipt(&args, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Unseal(args) => inspect::unseal(&args, output),
         Command::Audit(command) => inspect::audit(&command, output),

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -42,12 +42,22 @@ pub struct ShowArgs {
     /// The signed statement with its sealed parts, CBOR, for `sealwire unseal`.
     #[arg(long, group = "what")]
     pub entry: bool,
-    /// The proof that the entry is in the log.
-    #[arg(long, group = "what")]
-    pub receipt: bool,
     /// What reached whom.
     #[arg(long, group = "what")]
     pub delivery: bool,
+    /// Write to this new file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The node.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Arguments of `receipt`.
+#[derive(Debug, Args)]
+pub struct ReceiptArgs {
+    /// The record's id, urn:uuid:…
+    pub id: RecordId,
     /// Write to this new file instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -113,20 +123,31 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Exit, Failure> {
     let client = args.connection.open()?;
     let what = match args {
         ShowArgs { entry: true, .. } => "/entry",
-        ShowArgs { receipt: true, .. } => "/receipt",
         ShowArgs { delivery: true, .. } => "/delivery",
         _ => "",
     };
     let answer = client.get(&format!("/v1/records/{}{what}", args.id))?.accepted()?;
-    let bytes = if args.entry || args.receipt {
+    let bytes = if args.entry {
         answer.body
     } else {
         let json = answer.json()?;
         let text = if output.json() { json.to_string() } else { format!("{json:#}") };
         (text + "\n").into_bytes()
     };
-    let Some(file) = &args.out else {
-        output.raw(&bytes)?;
+    write(&bytes, args.out.as_deref(), output)
+}
+
+/// Prints the proof that a record is in its log, which stands by itself.
+pub fn receipt(args: &ReceiptArgs, output: Output) -> Result<Exit, Failure> {
+    let client = args.connection.open()?;
+    let answer = client.get(&format!("/v1/records/{}/receipt", args.id))?.accepted()?;
+    write(&answer.body, args.out.as_deref(), output)
+}
+
+/// Writes to a new file, or to standard output.
+fn write(bytes: &[u8], file: Option<&Path>, output: Output) -> Result<Exit, Failure> {
+    let Some(file) = file else {
+        output.raw(bytes)?;
         return Ok(Exit::Done);
     };
     let mut options = std::fs::OpenOptions::new();
@@ -135,7 +156,7 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Exit, Failure> {
         .create_new(true)
         .mode(0o600)
         .open(file)
-        .and_then(|mut out| out.write_all(&bytes).and_then(|()| out.sync_all()));
+        .and_then(|mut out| out.write_all(bytes).and_then(|()| out.sync_all()));
     written.map_err(|cause| {
         Failure::usage(format!(
             "cannot write {}: {cause}\nhint: give --out a file that is not there yet",

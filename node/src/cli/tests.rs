@@ -71,7 +71,7 @@ fn json_is_global_and_commands_are_checked() {
     assert!(parse(&format!("sealwire show {id} --entry --out f")).is_ok());
     let line = "sealwire codes import un-locode 1.csv 2.csv --edition 2024-2 --out list.txt";
     assert!(parse(line).is_ok());
-    assert!(parse(&format!("sealwire show {id} --entry --receipt")).is_err());
+    assert!(parse(&format!("sealwire show {id} --entry --delivery")).is_err());
     for bad in [
         "sealwire",
         "sealwire show x",

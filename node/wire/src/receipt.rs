@@ -3,6 +3,9 @@
 //! An inclusion proof and the checkpoint it leads to, verbatim, with its cosignatures. The
 //! checkpoint signs the tree size, so that size and index are authentic, which a bare inclusion
 //! proof does not give.
+//!
+//! The `extra` line may carry the entry's statement, so that the receipt needs nothing beside it.
+//! It is not covered by a signature of its own: it counts only if it hashes to the proven leaf.
 
 use std::fmt;
 
@@ -15,7 +18,11 @@ use crate::merkle::{self, ProofError};
 use crate::message::MAX_PROOF_NODES;
 use crate::note::MAX_NOTE_BYTES;
 use crate::policy::{Policy, PolicyError, PolicyResult};
+use crate::statement::MAX_STATEMENT_BYTES;
 
+/// Largest receipt accepted, in bytes: a note, a proof, and a statement in base64.
+pub const MAX_RECEIPT_BYTES: usize =
+    MAX_NOTE_BYTES + 64 * MAX_PROOF_NODES + MAX_STATEMENT_BYTES.div_ceil(3) * 4;
 /// First line of a receipt.
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
@@ -41,6 +48,7 @@ pub enum ReceiptError {
 /// A receipt; nothing is known yet of whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
+    extra: Option<Vec<u8>>,
     index: u64,
     proof: Vec<Digest>,
     checkpoint: String,
@@ -49,7 +57,18 @@ pub struct Receipt {
 impl Receipt {
     /// Puts a receipt together: `checkpoint` is the note, cosignatures included.
     pub fn new(index: u64, proof: Vec<Digest>, checkpoint: String) -> Self {
-        Self { index, proof, checkpoint }
+        Self { extra: None, index, proof, checkpoint }
+    }
+
+    /// The same with the statement of its entry.
+    #[must_use]
+    pub fn with_statement(self, statement: Vec<u8>) -> Self {
+        Self { extra: Some(statement), ..self }
+    }
+
+    /// The statement that it carries, not yet held against the proof.
+    pub fn statement(&self) -> Option<&[u8]> {
+        self.extra.as_deref()
     }
 
     /// Index of the entry.
@@ -67,10 +86,10 @@ impl Receipt {
         &self.checkpoint
     }
 
-    /// Reads a receipt. An `extra` line is accepted and left out.
+    /// Reads a receipt.
     pub fn parse(text: &str) -> Result<Self, ReceiptError> {
         let form = ReceiptError::Form;
-        if text.len() > MAX_NOTE_BYTES + 64 * MAX_PROOF_NODES {
+        if text.len() > MAX_RECEIPT_BYTES {
             return Err(form);
         }
         let (head, checkpoint) = text.split_once("\n\n").ok_or(form.clone())?;
@@ -78,10 +97,10 @@ impl Receipt {
         if lines.next() != Some(HEADER) {
             return Err(form);
         }
-        if let Some(extra) = lines.peek().and_then(|line| line.strip_prefix("extra ")) {
-            STANDARD.decode(extra).map_err(|_| form.clone())?;
-            lines.next();
-        }
+        let extra = lines.next_if(|line| line.starts_with("extra "));
+        let extra = extra.and_then(|line| line.strip_prefix("extra "));
+        let extra = extra.map(|text| STANDARD.decode(text)).transpose();
+        let extra = extra.map_err(|_| form.clone())?;
         let number = lines.next().and_then(|line| line.strip_prefix("index "));
         let index: u64 = number.and_then(|n| n.parse().ok()).ok_or(form.clone())?;
         if number != Some(index.to_string().as_str()) {
@@ -96,7 +115,7 @@ impl Receipt {
             .collect::<Option<Vec<_>>>()
             .filter(|proof| proof.len() <= MAX_PROOF_NODES)
             .ok_or(form)?;
-        Ok(Self { index, proof, checkpoint: checkpoint.to_owned() })
+        Ok(Self { extra, index, proof, checkpoint: checkpoint.to_owned() })
     }
 
     /// Checks that `leaf_data` is the entry at the index of the log `origin` under `log_key`;
@@ -131,7 +150,11 @@ impl Receipt {
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{HEADER}\nindex {}", self.index)?;
+        writeln!(f, "{HEADER}")?;
+        if let Some(extra) = &self.extra {
+            writeln!(f, "extra {}", STANDARD.encode(extra))?;
+        }
+        writeln!(f, "index {}", self.index)?;
         for node in &self.proof {
             writeln!(f, "{}", STANDARD.encode(node.0))?;
         }
@@ -167,6 +190,11 @@ mod tests {
         assert!(read.verify(b"a", origin, &public).is_err());
         let relabelled = receipt.to_string().replacen("index 1", "index 0", 1);
         assert!(Receipt::parse(&relabelled).unwrap().verify(b"b", origin, &public).is_err());
+        let whole = receipt.with_statement(vec![0xfb, 0xff]);
+        let text = whole.to_string();
+        assert!(text.starts_with("c2sp.org/tlog-proof@v1\nextra +/8=\nindex 1\n"), "{text}");
+        assert_eq!(Receipt::parse(&text).unwrap().statement(), Some([0xfb, 0xff].as_slice()));
+        assert!(Receipt::parse(&text.replacen("+/8=", "-_8=", 1)).is_err());
     }
 
     #[test]
