@@ -23,6 +23,10 @@ use crate::refusal::Refusal;
 use crate::release;
 use crate::store::Decision;
 
+mod evidence;
+
+pub use evidence::{contradiction, fork};
+
 /// Most bytes of entries in one answer; the range ends where they are reached.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Longest text of a peer's refusal that is kept, in bytes.
@@ -45,10 +49,13 @@ pub fn head(context: &Context, log: &MemberId, note: &str) -> Result<SignedHead,
 /// Verifies an announcement; the input is complete when it comes back.
 pub fn announcement(context: &Context, message: &Announcement) -> Result<Input, NotTaken> {
     let log = &message.log;
+    let head = head(context, log, &message.checkpoint)?;
+    if let Some(evidence) = contradiction(context, log, &head) {
+        return Ok(Input::Forked { log: log.clone(), evidence });
+    }
     if *log == context.own {
         return Err(ignore("own-log", "cannot accept announcement: it is of our own log"));
     }
-    let head = head(context, log, &message.checkpoint)?;
     let mut entries = Vec::with_capacity(message.items.len());
     let register = context.register();
     for item in &message.items {
@@ -137,6 +144,10 @@ pub fn serve(
         },
         Request::Cosigned { note } => match cosigned(context, asker, &note) {
             Ok(input) => (Response::Taken, Some(input)),
+            Err(e) => (refused(&e.code, &e.message), None),
+        },
+        Request::Forked { log, evidence } => match fork(context, &log, &evidence) {
+            Ok(_) => (Response::Taken, Some(Input::Forked { log, evidence })),
             Err(e) => (refused(&e.code, &e.message), None),
         },
         Request::Rewrap { audience } => (rewrapped(context, asker, &audience), None),

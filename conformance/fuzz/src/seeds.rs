@@ -148,6 +148,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Request::Fetch { log, indexes: vec![1, 300] },
         Request::Push(announcement.clone()),
         Request::Cosigned { note: checkpoint.clone() },
+        Request::Forked { log: keys::originator().clone(), evidence: text.clone() },
         Request::Rewrap { audience: keys::AUDIENCE },
         Request::Quarantined { index: item.index, code: code.clone(), text: text.clone() },
     ];

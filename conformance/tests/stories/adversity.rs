@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ed25519_dalek::SigningKey;
 use sealwire_wire::message::{Announcement, Item, Request, Response};
@@ -9,7 +10,7 @@ use sealwire_wire::statement::{Claims, Statement, sign};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Liar, Node, SUBSTANCES, World, copy_dir, numbered, run, said, seed, text, until,
+    Liar, Node, SUBSTANCES, World, copy_dir, numbered, program, run, said, seed, text, until,
 };
 
 /// Room of the small disk, and what somebody else's files take of it: at first, so that a few
@@ -22,7 +23,7 @@ const MOST: usize = 2_000;
 
 /// Puts the data of a member on a small disk that nobody but its node sees.
 fn on_a_small_disk(node: &mut Node) {
-    let probe = std::process::Command::new("unshare").args(["-rm", "true"]).output();
+    let probe = Command::new("unshare").args(["-rm", "true"]).output();
     assert!(
         probe.as_ref().is_ok_and(|output| output.status.success()),
         "cannot make a mount namespace: {probe:?}\n\
@@ -270,4 +271,73 @@ fn an_auditor_with_an_earlier_checkpoint_refutes_a_log_that_was_cut_back_or_made
     copy_dir(&other.join("logs/ID"), &exchanged.join("logs/ID"));
     let why = audit(&exchanged, &trust, 1).expect("a log under other keys");
     assert!(why.contains("REFUTED"), "{why}");
+}
+
+#[test]
+fn a_cloned_machine_is_found_out_with_evidence_and_every_member_stops_its_log() {
+    let mut world = World::started();
+    let before = world.node("ID").publish(SUBSTANCES, &numbered("F-1"));
+    world.delivered("ID", before["id"].as_str().unwrap(), "SG");
+    world.meet();
+    world.node_mut("ID").stop();
+    let home = world.dir().join("clone");
+    // With the modes of the key files, as the copy of a disk has them.
+    let copied = Command::new("cp").arg("-a").args([world.node("ID").dir(), &home]).status();
+    assert!(copied.unwrap().success());
+    world.node_mut("ID").start();
+    let original = world.node("ID").publish(SUBSTANCES, &numbered("F-2"));
+    for member in ["SG", "AU"] {
+        world.delivered("ID", original["id"].as_str().unwrap(), member);
+        world.node_mut(member).stop();
+    }
+    world.node_mut("ID").stop();
+
+    // The copy runs alone, knows nothing of the second record, and signs another.
+    let mut clone = world.node("ID").at(home);
+    clone.start();
+    let other = clone.publish(SUBSTANCES, &numbered("F-3"));
+    assert_eq!(other["index"], original["index"]);
+    for member in ["SG", "AU"] {
+        world.node_mut(member).start();
+    }
+    let body = json!({"community": SUBSTANCES, "record": numbered("F-4")}).to_string();
+    until("the copy to sign no more", || {
+        let answer = clone.post(body.as_bytes(), None);
+        let stopped = answer.status == 503 && answer.text.contains("another history");
+        if stopped { Ok(()) } else { Err(answer.text) }
+    });
+    for member in ["SG", "AU"] {
+        let stopped = |node: &Node| {
+            until(&format!("{member} to stop the log"), || {
+                let peer = node.peer("ID");
+                if peer["stopped"] == true { Ok(()) } else { Err(peer.to_string()) }
+            });
+        };
+        stopped(world.node(member));
+        let kept = world.node(member).data().join("evidence/ID.json");
+        let versions = world.node(member).data().join("register");
+        let verify = |file: &Path| {
+            let arguments = ["evidence", text(file), "--register", text(&versions)];
+            let output = Command::new(program("sealwire-audit"))
+                .args(arguments)
+                .args(["--trust", text(&world.trust("ID"))])
+                .output()
+                .unwrap();
+            (output.status.code(), said(&output))
+        };
+        let (code, why) = verify(&kept);
+        assert_eq!(code, Some(0), "{why}");
+        // What accuses nobody: the same note twice.
+        let evidence: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+        let mut harmless = evidence.clone();
+        harmless["smaller"] = evidence["larger"].clone();
+        let file = world.dir().join("harmless.json");
+        fs::write(&file, harmless.to_string()).unwrap();
+        let (code, why) = verify(&file);
+        assert_eq!(code, Some(1), "{why}");
+        // For good: also after a restart.
+        world.node_mut(member).stop();
+        world.node_mut(member).start();
+        stopped(world.node(member));
+    }
 }

@@ -8,6 +8,7 @@
 //! What a pass does not prove is part of every report.
 
 mod entries;
+mod evidence;
 mod receipt;
 pub mod report;
 pub mod steps;
@@ -44,6 +45,15 @@ pub fn verify_dir(dir: &Path, trust: &Path, options: Options) -> Report {
 pub fn verify_receipt(receipt: &Path, versions: &Path, trust: &Path) -> Report {
     match Trust::read(trust) {
         Ok(trust) => receipt::run(receipt, versions, &trust),
+        Err(cause) => Report::untrusted(cause.to_string()),
+    }
+}
+
+/// Verifies evidence that a log was forked, against the register versions in a directory. Verified
+/// means that the fork is proved.
+pub fn verify_evidence(evidence: &Path, versions: &Path, trust: &Path) -> Report {
+    match Trust::read(trust) {
+        Ok(trust) => evidence::run(evidence, versions, &trust),
         Err(cause) => Report::untrusted(cause.to_string()),
     }
 }

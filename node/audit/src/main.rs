@@ -41,6 +41,17 @@ enum Command {
         #[arg(long)]
         trust: Option<PathBuf>,
     },
+    /// Verify evidence that a log was forked: 0 means that the fork is proved.
+    Evidence {
+        /// The evidence, as a node keeps it below evidence/ in its data directory.
+        file: PathBuf,
+        /// The directory with the register's versions, N.root.json.
+        #[arg(long)]
+        register: PathBuf,
+        /// The auditor's own trust file (TOML).
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
 }
 
 /// Costs less than half of the system's allocator.
@@ -57,12 +68,15 @@ fn main() -> ExitCode {
         Command::Receipt { file, register, trust: Some(trust) } => {
             sealwire_audit::verify_receipt(&file, &register, &trust)
         }
-        Command::Verify { trust: None, .. } | Command::Receipt { trust: None, .. } => {
-            sealwire_audit::Report::untrusted(
-                "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
-                    .to_owned(),
-            )
+        Command::Evidence { file, register, trust: Some(trust) } => {
+            sealwire_audit::verify_evidence(&file, &register, &trust)
         }
+        Command::Verify { trust: None, .. }
+        | Command::Receipt { trust: None, .. }
+        | Command::Evidence { trust: None, .. } => sealwire_audit::Report::untrusted(
+            "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
+                .to_owned(),
+        ),
     };
     let text = if json {
         serde_json::to_string(&report).unwrap_or_default() + "\n"

@@ -62,6 +62,8 @@ pub struct Mirror {
     pub announced: u64,
     /// Set when the log contradicted itself: nothing more is taken from it.
     pub stopped: bool,
+    /// What proves to anyone that it did.
+    pub evidence: Option<String>,
     pulling: bool,
     asked_ms: u64,
     quiet_until_ms: u64,
@@ -74,9 +76,11 @@ impl Mirror {
         head: Option<SignedHead>,
         gaps: BTreeSet<u64>,
         cosigned: Option<(u64, String)>,
+        evidence: Option<String>,
     ) -> Self {
         let announced = head.as_ref().map_or(0, |h| h.checkpoint.size);
-        Self { frontier, head, gaps, cosigned, announced, ..Self::default() }
+        let stopped = evidence.is_some();
+        Self { frontier, head, gaps, cosigned, announced, stopped, evidence, ..Self::default() }
     }
 }
 
@@ -154,6 +158,7 @@ impl Exchange {
                 vec![Order::Commit(vec![Fact::Cosignature { log, by, size, time, line }])]
             }
             Input::RefusedBy(decision) => vec![Order::Commit(vec![Fact::Decision(decision)])],
+            Input::Forked { log, evidence } => self.forked(log, evidence),
             Input::Keep(facts) => vec![Order::Commit(facts)],
             Input::Connected(member) => self.met(member, now_ms),
             Input::Disconnected(member) => {
@@ -218,7 +223,34 @@ impl Exchange {
         if !mirror.pulling {
             orders.extend(self.pull_from(&member, member.clone(), now_ms));
         }
+        orders.extend(self.mirrors.iter().filter_map(|(log, mirror)| {
+            let evidence = mirror.evidence.clone()?;
+            Some(Order::Accuse { log: log.clone(), to: member.clone(), evidence })
+        }));
         orders
+    }
+
+    /// Takes nothing more from a log that was forked, and shows everybody why.
+    fn forked(&mut self, log: MemberId, evidence: String) -> Vec<Order> {
+        let text = if log == self.own {
+            "another history was signed with the key of this log"
+        } else {
+            let mirror = self.mirrors.entry(log.clone()).or_default();
+            if mirror.evidence.is_some() {
+                return Vec::new();
+            }
+            mirror.stopped = true;
+            mirror.evidence = Some(evidence.clone());
+            "its owner signed two histories"
+        };
+        let accuse = |to: &MemberId| Order::Accuse {
+            log: log.clone(),
+            to: to.clone(),
+            evidence: evidence.clone(),
+        };
+        let accusations: Vec<Order> = self.connected.iter().map(accuse).collect();
+        let alarm = Order::Alarm { log, text: text.to_owned(), evidence: Some(evidence) };
+        [alarm].into_iter().chain(accusations).collect()
     }
 
     fn tick(&mut self, now_ms: u64) -> Vec<Order> {
@@ -278,7 +310,7 @@ impl Exchange {
 
     fn stop(&mut self, log: MemberId, text: String) -> Vec<Order> {
         self.mirrors.entry(log.clone()).or_default().stopped = true;
-        vec![Order::Alarm { log, text }]
+        vec![Order::Alarm { log, text, evidence: None }]
     }
 
     fn origin(&self, member: &MemberId) -> String {

@@ -117,6 +117,13 @@ pub enum Input {
     },
     /// A member quarantined an entry of ours.
     RefusedBy(Decision),
+    /// A log was forked, by verified evidence; ours, if its key signs elsewhere too.
+    Forked {
+        /// Whose log.
+        log: MemberId,
+        /// The evidence.
+        evidence: String,
+    },
     /// Local facts that concern no log head.
     Keep(Vec<Fact>),
     /// A member's node is connected.
@@ -199,5 +206,16 @@ pub enum Order {
         log: MemberId,
         /// What was seen.
         text: String,
+        /// What proves it to anyone, if something does; to be kept before it is told.
+        evidence: Option<String>,
+    },
+    /// Show a member the evidence against a log.
+    Accuse {
+        /// Whose log.
+        log: MemberId,
+        /// To whom.
+        to: MemberId,
+        /// The evidence.
+        evidence: String,
     },
 }

@@ -103,7 +103,7 @@ impl World {
         let mirrors = others.map(|(log, held)| {
             let frontier = held.frontier(held.leaves.len());
             let (head, cosigned) = (held.head.clone(), held.cosigned.clone());
-            (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned))
+            (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned, None))
         });
         let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2) };
         let own = store[member].frontier(store[member].leaves.len());
@@ -153,7 +153,8 @@ impl World {
                 let size = self.stores[member][&log].cosigned.as_ref().unwrap().0;
                 self.queue.push((log, Message::Cosigned { by: me, size }));
             }
-            Order::Alarm { log, text } => panic!("{member} accuses the honest {log}: {text}"),
+            Order::Accuse { log, .. } => panic!("{member} accuses the honest {log}"),
+            Order::Alarm { log, text, .. } => panic!("{member} accuses the honest {log}: {text}"),
             Order::Report { .. } | Order::Logged { .. } | Order::Learn { .. } => {}
         }
     }
@@ -448,6 +449,28 @@ fn a_log_that_contradicts_itself_is_stopped_and_nothing_more_is_taken_from_it() 
     assert!(machine.handle(Input::Tick, 10 * ASK_AFTER_MS).iter().all(|order| {
         !matches!(order, Order::Pull { log, .. } | Order::Cosignature { log, .. } if *log == owner)
     }));
+}
+
+#[test]
+fn evidence_of_a_fork_stops_the_log_for_good_and_is_shown_to_everybody() {
+    let (mut world, owner, mirror) = mirroring(4);
+    let now_ms = world.now_ms;
+    let machine = world.machines.get_mut(&mirror).unwrap();
+    let forked = || Input::Forked { log: owner.clone(), evidence: "evidence".into() };
+    let orders = machine.handle(forked(), now_ms);
+    let alarmed = |order: &Order| matches!(order, Order::Alarm { log, evidence: Some(_), .. } if *log == owner);
+    assert_eq!(orders.iter().filter(|order| alarmed(order)).count(), 1, "{orders:?}");
+    let accused = |order: &Order| matches!(order, Order::Accuse { log, .. } if *log == owner);
+    assert_eq!(orders.iter().filter(|order| accused(order)).count(), machine.connected().len());
+    assert!(machine.handle(forked(), now_ms).is_empty(), "told once");
+    let later = machine.handle(Input::Connected(id("AU")), now_ms);
+    assert!(later.iter().any(accused), "whoever comes later is shown it too: {later:?}");
+    assert!(machine.handle(Input::Tick, now_ms + 10 * ASK_AFTER_MS).iter().all(|order| {
+        !matches!(order, Order::Pull { log, .. } | Order::Cosignature { log, .. } if *log == owner)
+    }));
+    let own = Input::Forked { log: mirror.clone(), evidence: "evidence".into() };
+    let orders = machine.handle(own, now_ms);
+    assert!(matches!(orders.as_slice(), [Order::Alarm { .. }, Order::Accuse { .. }, ..]));
 }
 
 #[test]

@@ -212,10 +212,30 @@ impl Driver {
                 Order::Learn { log, index, manifest } => {
                     self.context.learn(&log, index, &manifest);
                 }
+                Order::Alarm { log, text, evidence } => {
+                    self.alarm(&log, &text, evidence.as_deref());
+                    self.send(Order::Alarm { log, text, evidence }, feedback);
+                }
                 order => self.send(order, feedback),
             }
         }
         Ok(logged)
+    }
+
+    /// An operator must look; what proves it is kept first.
+    fn alarm(&self, log: &MemberId, text: &str, evidence: Option<&str>) {
+        Counters::add(&self.counters.alarms, 1);
+        match evidence.map(|evidence| self.writer.keep_evidence(log, evidence)) {
+            None => {
+                tracing::error!(%log, text, "a log contradicts itself: nothing more is taken from it")
+            }
+            Some(Ok(file)) => {
+                tracing::error!(%log, text, evidence = %file.display(), "a log was forked: nothing more is taken from it (hint: sealwire-audit evidence verifies the file)");
+            }
+            Some(Err(cause)) => {
+                tracing::error!(%log, text, %cause, "a log was forked, and the evidence cannot be kept");
+            }
+        }
     }
 
     fn send(&self, order: Order, feedback: &mut Vec<Input>) {
@@ -269,7 +289,10 @@ pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
                 },
             );
         let gaps = reader.missing(&member.id, MAX_GAPS).into_iter().collect();
-        mirrors.insert(member.id.clone(), Mirror::held(frontier, head, gaps, cosigned));
+        let evidence = reader.evidence(&member.id);
+        let evidence = evidence.filter(|text| crate::sync::fork(context, &member.id, text).is_ok());
+        let mirror = Mirror::held(frontier, head, gaps, cosigned, evidence);
+        mirrors.insert(member.id.clone(), mirror);
     }
     let keys = HeadKeys { log: context.keys.log.clone(), cosign: context.keys.cosign.clone() };
     let own = context.own.clone();

@@ -25,6 +25,7 @@ struct State {
     restored: bool,
     confirmed_by: BTreeSet<MemberId>,
     behind: Option<(MemberId, u64)>,
+    forked: bool,
 }
 
 impl Guard {
@@ -56,10 +57,21 @@ impl Guard {
         }
     }
 
+    /// Our log key was shown to have signed another history: a copy of this node runs elsewhere,
+    /// or the key is in other hands. Nothing is signed until an operator has settled it.
+    pub fn forked(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).forked = true;
+    }
+
     /// Why nothing is signed, if so.
     pub fn reason(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.behind {
+            _ if state.forked => Some(
+                "another history was signed with the key of this log (see evidence/ in the data \
+                 directory): a copy of this node runs elsewhere, or the key is in other hands"
+                    .to_owned(),
+            ),
             Some((member, known)) => {
                 Some(format!("{member} knows {known} entries of our log, more than this node has"))
             }
@@ -102,6 +114,15 @@ mod tests {
         assert!(guard.check().is_ok());
         guard.compared(&member("AU"), 6, 5);
         assert_eq!(guard.check().unwrap_err().code, "head-not-confirmed");
+    }
+
+    #[test]
+    fn a_key_that_signed_another_history_signs_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = Guard::new(dir.path().to_owned(), 1);
+        guard.forked();
+        guard.compared(&member("SG"), 5, 5);
+        assert!(guard.check().unwrap_err().message.contains("another history"));
     }
 
     #[test]

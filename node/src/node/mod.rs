@@ -129,6 +129,9 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
     let peers_listed = listed_peers(&register, &config.member);
     let quorum = register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1);
     let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum.max(1)));
+    if reader.evidence(&config.member).is_some() {
+        guard.forked();
+    }
 
     let (handle, events) = gossip::start(gossip::Config {
         seed: *keys.node,

@@ -221,9 +221,13 @@ impl Peers {
                 };
                 self.tell(input).await;
             }
-            Order::Alarm { log, text } => {
-                Counters::add(&self.counters.alarms, 1);
-                tracing::error!(%log, text, "a log contradicts itself: nothing more is taken from it");
+            Order::Alarm { log, .. } => {
+                if log == self.context.own {
+                    self.guard.forked();
+                }
+            }
+            Order::Accuse { log, to, evidence } => {
+                self.deliver(&to, Request::Forked { log, evidence }).await;
             }
             Order::Commit(_) | Order::Logged { .. } | Order::Learn { .. } => {}
         }
@@ -299,14 +303,21 @@ impl Peers {
     }
 
     /// Asks a newly met peer for the largest head of our own log that it knows: if it is larger
-    /// than ours, ours was rolled back, and signing would fork it.
+    /// than ours, ours was rolled back, and signing would fork it; if it is not one of ours, that
+    /// has happened.
     async fn compare_heads(&self, member: &MemberId) {
         let own = &self.context.own;
         let answer = self.ask(member, &Request::Head(own.clone())).await;
         let known = match answer {
             Some(Response::Nothing) => 0,
             Some(Response::Head(note)) => match sync::head(&self.context, own, &note) {
-                Ok(head) => head.checkpoint.size,
+                Ok(head) => {
+                    if let Some(evidence) = sync::contradiction(&self.context, own, &head) {
+                        self.tell(Input::Forked { log: own.clone(), evidence }).await;
+                        return;
+                    }
+                    head.checkpoint.size
+                }
                 Err(_) => return,
             },
             _ => return,

@@ -12,6 +12,7 @@
 //!
 //! The store knows nothing of signatures, schemas or peers: what it is told has been verified.
 
+mod evidence;
 pub mod fact;
 mod files;
 pub mod format;

@@ -146,7 +146,6 @@ impl Reader {
     }
 
     /// Root of a log at a size that it has reached.
-    #[cfg(test)]
     pub fn root(&self, log: &MemberId, size: u64) -> Result<Digest, StoreFault> {
         self.reached(log, size)?;
         merkle::root_at(&self.tree(log), size)

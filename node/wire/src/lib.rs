@@ -10,6 +10,7 @@
 
 pub mod cbor;
 pub mod checkpoint;
+pub mod evidence;
 pub mod id;
 pub mod merkle;
 pub mod message;

@@ -43,8 +43,7 @@ pub struct Item {
     pub sealed: BTreeMap<String, Vec<u8>>,
 }
 
-/// New entries of one log, and the checkpoint that covers them. Without items it only says that
-/// the log has grown.
+/// New entries of one log under a checkpoint. Without items it only says that the log has grown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
     /// Whose log.
@@ -94,6 +93,13 @@ pub enum Request {
         code: String,
         /// What, where, and how to mend it.
         text: String,
+    },
+    /// A log was forked, with the evidence.
+    Forked {
+        /// Whose log.
+        log: MemberId,
+        /// As [`crate::evidence::Fork`] writes it.
+        evidence: String,
     },
 }
 
@@ -247,9 +253,12 @@ impl Request {
             Self::Push(announcement) => ("push", vec![announcement.to_value()]),
             Self::Cosigned { note } => ("cosigned", vec![Value::from(note.as_str())]),
             Self::Rewrap { audience } => ("rewrap", vec![cbor::bytes(*audience)]),
-            Self::Quarantined { index, code, text } => {
-                let texts = [Value::from(code.as_str()), Value::from(text.as_str())];
-                ("quarantined", [Value::from(*index)].into_iter().chain(texts).collect())
+            Self::Quarantined { index, code, text } => (
+                "quarantined",
+                vec![Value::from(*index), code.as_str().into(), text.as_str().into()],
+            ),
+            Self::Forked { log, evidence } => {
+                ("forked", [log.as_str(), evidence].map(Value::from).to_vec())
             }
         };
         encode_call(verb, args)
@@ -283,6 +292,10 @@ impl Request {
                 index: args.take_u64("0")?,
                 code: args.take_text("1")?,
                 text: args.take_text("2")?,
+            },
+            "forked" => Self::Forked {
+                log: args.take_parsed("0", "a member id")?,
+                evidence: args.take_text("1")?,
             },
             _ => return Err(cbor::shape(REQUEST, "verb", "a known request")),
         };
