@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use sealwire_schemas::{FieldClass, Standard, parse_json};
 use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::checkpoint::{Checkpoint, sign};
+use sealwire_wire::evidence::Fork;
+use sealwire_wire::id::Digest;
 use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::statement::Denial;
@@ -19,7 +22,7 @@ const MAX_SEED_BYTES: usize = 64 * 1024;
 
 /// Every seed, each once, in order.
 pub fn all() -> Vec<Vec<u8>> {
-    let mut seeds = BTreeSet::from([denial()]);
+    let mut seeds = BTreeSet::from([denial(), fork()]);
     seeds.extend(imports::seeds());
     for path in files() {
         let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -36,6 +39,16 @@ pub fn all() -> Vec<Vec<u8>> {
     let enveloped: Vec<Vec<u8>> = seeds.iter().flat_map(|seed| envelope_content(seed)).collect();
     seeds.extend(enveloped);
     seeds.into_iter().filter(|seed| seed.len() <= MAX_SEED_BYTES).collect()
+}
+
+/// Evidence against the log: its head, and another of the same size.
+fn fork() -> Vec<u8> {
+    let larger = keys::checkpoint();
+    let root = larger.checkpoint().root;
+    let other = Checkpoint { root: Digest([7; 32]), ..larger.checkpoint().clone() };
+    let smaller = sign(&other, keys::signer()).to_string();
+    let larger = larger.note().to_string();
+    Fork { smaller, larger, root, consistency: Vec::new() }.to_string().into_bytes()
 }
 
 /// The files of the examples and vectors, whatever is in them.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint, verify_cosignature};
+use sealwire_wire::evidence::Fork;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::merkle;
 use sealwire_wire::note::{Note, NoteSignature, VerifierKey};
@@ -68,6 +69,16 @@ pub fn receipt(bytes: &[u8]) -> bool {
         let grown = merkle::verify_consistency(index, &leaf, head.size, &head.root, proof);
         assert!(grown.is_err() || index <= head.size, "a log that has shrunk is consistent");
     }
+    true
+}
+
+/// Evidence of a fork: it is read again as it was written, and proves nothing of one note alone.
+pub fn evidence(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(fork) = Fork::parse(text) else { return false };
+    assert_eq!(Fork::parse(&fork.to_string()).as_ref(), Ok(&fork));
+    let proved = fork.verify(ORIGIN, &[keys::public()]).is_ok();
+    assert!(!proved || fork.smaller != fork.larger, "a note contradicts itself");
     true
 }
 
