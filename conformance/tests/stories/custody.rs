@@ -190,6 +190,20 @@ fn a_receipt_is_verified_alone_and_a_forged_one_is_refuted() {
     assert!(detail(7).starts_with("2 cosigned"), "{report}");
     assert!(!report["not_proved"].as_array().unwrap().is_empty());
 
+    // The same as a page: everything in it, nothing from elsewhere, and never over another file.
+    let page = world.dir().join("report.html");
+    for wanted in [0, 2] {
+        let output = Command::new(program("sealwire-audit"))
+            .args(["receipt", text(&good), "--register", text(&versions), "--trust", text(&trust)])
+            .args(["--html", text(&page)])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(wanted), "{}", said(&output));
+    }
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("VERIFIED") && page.contains(first) && page.contains("does not prove"));
+    assert!(!page.contains("src=") && !page.contains("href="), "{page}");
+
     let proof = fs::read_to_string(&good).unwrap();
     let other = fs::read_to_string(receipt(second, "second.receipt")).unwrap();
     let line = |text: &str, start: &str| {

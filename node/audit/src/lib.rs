@@ -9,6 +9,7 @@
 
 mod entries;
 mod evidence;
+pub mod html;
 mod receipt;
 pub mod report;
 pub mod steps;

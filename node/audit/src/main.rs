@@ -1,10 +1,13 @@
 //! `sealwire-audit`: verifies a log offline, trusting neither the node nor its makers.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sealwire_audit::html::{self, Around};
+use sealwire_audit::{Options, Report, Trust};
+use sealwire_wire::id::Digest;
 
 /// Verifies signed logs offline. Exit codes: 0 verified, 1 refuted, 2 cannot decide.
 #[derive(Parser)]
@@ -13,6 +16,9 @@ struct Cli {
     /// One JSON object instead of text.
     #[arg(long, global = true)]
     json: bool,
+    /// Also write the report to this new file, as one HTML page that opens offline.
+    #[arg(long, global = true, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,24 +65,27 @@ enum Command {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let Cli { json, command } = Cli::parse();
-    let report = match command {
-        Command::Verify { dir, trust: Some(trust), skip_standard } => {
-            let options = sealwire_audit::Options { standard: !skip_standard };
-            sealwire_audit::verify_dir(&dir, &trust, options)
+    let Cli { json, html, command } = Cli::parse();
+    let (subject, trust) = match &command {
+        Command::Verify { dir, trust, .. } => (dir, trust),
+        Command::Receipt { file, trust, .. } | Command::Evidence { file, trust, .. } => {
+            (file, trust)
         }
-        Command::Receipt { file, register, trust: Some(trust) } => {
-            sealwire_audit::verify_receipt(&file, &register, &trust)
-        }
-        Command::Evidence { file, register, trust: Some(trust) } => {
-            sealwire_audit::verify_evidence(&file, &register, &trust)
-        }
-        Command::Verify { trust: None, .. }
-        | Command::Receipt { trust: None, .. }
-        | Command::Evidence { trust: None, .. } => sealwire_audit::Report::untrusted(
+    };
+    let report = match (&command, trust) {
+        (_, None) => Report::untrusted(
             "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
                 .to_owned(),
         ),
+        (Command::Verify { dir, skip_standard, .. }, Some(trust)) => {
+            sealwire_audit::verify_dir(dir, trust, Options { standard: !skip_standard })
+        }
+        (Command::Receipt { file, register, .. }, Some(trust)) => {
+            sealwire_audit::verify_receipt(file, register, trust)
+        }
+        (Command::Evidence { file, register, .. }, Some(trust)) => {
+            sealwire_audit::verify_evidence(file, register, trust)
+        }
     };
     let text = if json {
         serde_json::to_string(&report).unwrap_or_default() + "\n"
@@ -85,5 +94,40 @@ fn main() -> ExitCode {
     };
     // A closed pipe changes nothing of the outcome.
     let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Some(file) = html
+        && let Err(cause) = write_html(&file, &report, &around(subject, trust.as_deref()))
+    {
+        let shown = file.display();
+        let hint = "give --html a file that is not there yet";
+        let _ = writeln!(std::io::stderr(), "cannot write {shown}: {cause} (hint: {hint})");
+        return ExitCode::from(2);
+    }
     ExitCode::from(report.exit_code())
+}
+
+fn write_html(file: &Path, report: &Report, around: &Around) -> std::io::Result<()> {
+    let mut out = std::fs::File::create_new(file)?;
+    out.write_all(html::html(report, around).as_bytes())?;
+    out.sync_all()
+}
+
+/// What was audited and what was trusted, as the auditor gave it.
+fn around(subject: &Path, trust: Option<&Path>) -> Around {
+    let mut trusted = Vec::new();
+    if let Some(path) = trust {
+        trusted.push(("trust file", path.display().to_string()));
+        if let Ok(bytes) = std::fs::read(path) {
+            trusted.push(("SHA-256 of the trust file", Digest::of(&bytes).to_string()));
+        }
+        if let Ok(trust) = Trust::read(path) {
+            let witnesses = trust.witnesses.map(|n| format!("{n} other members"));
+            trusted.push(("trusted register", trust.register.to_string()));
+            let policy = witnesses.or(trust.policy).unwrap_or_default();
+            trusted.push(("cosignatures asked for", policy));
+            let earlier = trust.checkpoint.unwrap_or_else(|| "none".to_owned());
+            trusted.push(("earlier checkpoint", earlier));
+        }
+    }
+    let ended = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    Around { subject: subject.display().to_string(), trusted, ended }
 }
