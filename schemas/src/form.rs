@@ -2,9 +2,10 @@
 //! validator says of a record in words that help to mend it.
 
 use std::fmt::Display;
+use std::sync::LazyLock;
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternCache, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
 use crate::class::{Classes, FieldClass};
@@ -16,9 +17,13 @@ use crate::tree::{Leaf, Node};
 
 /// The validator of what a holder of these classes sees.
 pub fn validator(tree: &Node, held: Classes) -> Validator {
+    // Many kinds and projections have the same patterns.
+    static PATTERNS: LazyLock<PatternCache> = LazyLock::new(PatternCache::new);
     // Patterns of the linear engine: no record can make one take longer than its length asks.
     jsonschema::options()
+        .with_draft(Draft::Draft202012)
         .with_pattern_options(PatternOptions::regex())
+        .with_pattern_cache(PATTERNS.clone())
         .build(&schema(tree, held))
         .expect("a schema made of checked keywords compiles")
 }

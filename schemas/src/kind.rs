@@ -1,7 +1,7 @@
 //! A record kind: its schema, the places and classes of its fields, and the rules that apply.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub struct Kind {
     id: String,
     /// The schema with the shared definitions that it reaches, in canonical form.
     bundle: String,
-    digest: [u8; 32],
+    digest: OnceLock<[u8; 32]>,
     pub(crate) tree: Node,
     /// The fields of the full profile.
     pub(crate) full: Vec<String>,
@@ -123,7 +123,7 @@ impl Kind {
         Self {
             name,
             id,
-            digest: Sha256::digest(&bundle).into(),
+            digest: OnceLock::new(),
             bundle,
             classes,
             code_lists: code_lists.clone(),
@@ -153,7 +153,7 @@ impl Kind {
     /// SHA-256 over the canonical form (RFC 8785) of the kind's schema, to which `$defs` is added
     /// with exactly those shared definitions that it reaches.
     pub fn digest(&self) -> [u8; 32] {
-        self.digest
+        *self.digest.get_or_init(|| Sha256::digest(&self.bundle).into())
     }
 
     /// Code lists and their editions.
