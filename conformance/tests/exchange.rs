@@ -14,8 +14,10 @@ mod stories {
     mod adversity;
     mod crash;
     mod custody;
+    mod held_back;
     mod import;
     mod kept;
+    mod mirror;
     mod refusals;
     mod register;
 }

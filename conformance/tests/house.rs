@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["http"],
     &["node"],
-    &["feed"],
+    &["feed", "tlog"],
     &["sync"],
     &["exchange", "backup"],
     &["context"],

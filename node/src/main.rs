@@ -22,6 +22,7 @@ mod release;
 mod store;
 mod sync;
 mod telemetry;
+mod tlog;
 mod unseal;
 
 /// Gives memory back after a burst, and costs less than half of the system's allocator.

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealwire_wire::id::Digest;
+use sealwire_wire::id::{Digest, MemberId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -43,11 +43,16 @@ pub enum Right {
     Read,
     /// Read what proves the log: receipts, entries, metrics. No opened record.
     Audit,
+    /// As a program of another member: read checkpoints, tiles and the statements addressed to
+    /// that member, and have its checkpoint cosigned. Stands alone.
+    Mirror,
 }
 
 impl Right {
+    /// The rights of the member's own people and programs.
+    pub const OURS: [Self; 3] = [Self::Publish, Self::Read, Self::Audit];
     /// All rights.
-    pub const ALL: [Self; 3] = [Self::Publish, Self::Read, Self::Audit];
+    pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Audit, Self::Mirror];
 
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -55,6 +60,7 @@ impl Right {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Audit => "audit",
+            Self::Mirror => "mirror",
         }
     }
 }
@@ -81,7 +87,7 @@ impl FromStr for Right {
 pub enum PrincipalError {
     /// A word that is no right.
     #[error(
-        "cannot give right {found:?}: there is none of that name\nhint: publish, read or audit"
+        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit or mirror"
     )]
     Right {
         /// The word.
@@ -99,6 +105,15 @@ pub enum PrincipalError {
     /// A principal without rights.
     #[error("cannot make principal {name:?}: it has no right\nhint: --rights publish,read,audit")]
     NoRight {
+        /// The name.
+        name: String,
+    },
+    /// The right to mirror beside others, or for nobody.
+    #[error(
+        "cannot make principal {name:?}: the right mirror stands alone, and is for one other \
+         member\nhint: --rights mirror --member SG"
+    )]
+    Mirror {
         /// The name.
         name: String,
     },
@@ -165,6 +180,9 @@ pub struct Principal {
     pub name: String,
     /// What it may do.
     pub rights: BTreeSet<Right>,
+    /// The other member whose program it is, with the right to mirror.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberId>,
     #[serde(skip)]
     token: Digest,
 }
@@ -188,6 +206,8 @@ struct File {
 struct Row {
     name: String,
     rights: BTreeSet<Right>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    member: Option<MemberId>,
     sha256: Digest,
 }
 
@@ -269,12 +289,16 @@ pub fn create(
     keys_dir: &Path,
     name: &str,
     rights: &BTreeSet<Right>,
+    member: Option<&MemberId>,
 ) -> Result<Zeroizing<String>, PrincipalError> {
     if !is_name(name) {
         return Err(PrincipalError::Name { found: name.chars().take(80).collect() });
     }
     if rights.is_empty() {
         return Err(PrincipalError::NoRight { name: name.to_owned() });
+    }
+    if !mirrors_alone(rights, member) {
+        return Err(PrincipalError::Mirror { name: name.to_owned() });
     }
     let mut random = Zeroizing::new([0; TOKEN_BYTES]);
     getrandom::fill(random.as_mut_slice()).map_err(PrincipalError::Random)?;
@@ -288,7 +312,8 @@ pub fn create(
         if list.len() >= MAX_PRINCIPALS {
             return Err(PrincipalError::TooMany);
         }
-        list.push(Principal { name: name.to_owned(), rights: rights.clone(), token: digest });
+        let (name, rights, member) = (name.to_owned(), rights.clone(), member.cloned());
+        list.push(Principal { name, rights, member, token: digest });
         Ok(())
     })?;
     Ok(token)
@@ -310,6 +335,15 @@ pub fn revoke(keys_dir: &Path, name: &str) -> Result<(), PrincipalError> {
 fn same(a: &Digest, b: &Digest) -> bool {
     let difference = a.0.iter().zip(b.0).fold(0, |sum, (x, y)| std::hint::black_box(sum | (x ^ y)));
     difference == 0
+}
+
+/// A principal of another member has the right to mirror and no other; only such a one has it.
+fn mirrors_alone(rights: &BTreeSet<Right>, member: Option<&MemberId>) -> bool {
+    if rights.contains(&Right::Mirror) {
+        rights.len() == 1 && member.is_some()
+    } else {
+        member.is_none()
+    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -362,8 +396,12 @@ fn parse(text: &str) -> Result<Vec<Principal>, String> {
         if !is_name(&row.name) || !names.insert(row.name.as_str()) {
             return Err(format!("the name {:?} is malformed or there twice", row.name));
         }
+        if !mirrors_alone(&row.rights, row.member.as_ref()) {
+            return Err(format!("{:?} may not mirror, or not with other rights", row.name));
+        }
     }
-    let principal = |row: Row| Principal { name: row.name, rights: row.rights, token: row.sha256 };
+    let principal =
+        |Row { name, rights, member, sha256 }| Principal { name, rights, member, token: sha256 };
     Ok(file.principal.into_iter().map(principal).collect())
 }
 
@@ -381,7 +419,8 @@ fn change(
     directory.lock().map_err(io("lock the directory of"))?;
     let mut list = read(&file)?;
     edit(&mut list)?;
-    let row = |p: Principal| Row { name: p.name, rights: p.rights, sha256: p.token };
+    let row =
+        |Principal { name, rights, member, token }| Row { name, rights, member, sha256: token };
     let rows = File { principal: list.into_iter().map(row).collect() };
     let text = toml::to_string(&rows).map_err(|cause| PrincipalError::Form {
         file: file.display().to_string(),
@@ -402,82 +441,4 @@ fn change(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn rights(list: &[Right]) -> BTreeSet<Right> {
-        list.iter().copied().collect()
-    }
-
-    #[test]
-    fn a_token_names_its_principal_and_is_not_stored() {
-        let dir = tempfile::tempdir().unwrap();
-        let token = create(dir.path(), "lab", &rights(&[Right::Publish, Right::Read])).unwrap();
-        create(dir.path(), "auditor", &rights(&[Right::Audit])).unwrap();
-        assert!(token.starts_with("swt_") && token.len() == 47, "{}", token.len());
-        let principals = Principals::open(dir.path()).unwrap();
-        let lab = principals.authenticate(&token).unwrap();
-        assert_eq!(lab.name, "lab");
-        assert!(lab.may(Right::Read) && !lab.may(Right::Audit));
-        for wrong in
-            ["", "swt_", &token[..46], &format!("{}A", &token[..46]), &format!("{} ", *token)]
-        {
-            assert!(wrong == token.as_str() || principals.authenticate(wrong).is_none());
-        }
-        let file = dir.path().join(PRINCIPALS_FILE);
-        let text = std::fs::read_to_string(&file).unwrap();
-        assert!(!text.contains(&token[4..]), "{text}");
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_running_node_follows_creation_and_revocation() {
-        let dir = tempfile::tempdir().unwrap();
-        let principals = Principals::open(dir.path()).unwrap();
-        let token = create(dir.path(), "lab", &rights(&[Right::Read])).unwrap();
-        assert!(principals.authenticate(&token).is_some());
-        revoke(dir.path(), "lab").unwrap();
-        assert!(principals.authenticate(&token).is_none());
-        assert!(list(dir.path()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn an_unreadable_file_lets_nobody_in() {
-        let dir = tempfile::tempdir().unwrap();
-        let token = create(dir.path(), "lab", &rights(&[Right::Read])).unwrap();
-        let principals = Principals::open(dir.path()).unwrap();
-        let file = dir.path().join(PRINCIPALS_FILE);
-        std::fs::write(&file, "principal = 3").unwrap();
-        assert!(principals.authenticate(&token).is_none());
-        std::fs::write(&file, "").unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let refused = Principals::open(dir.path()).unwrap_err().to_string();
-        assert!(refused.contains("its mode 640 lets others read it"), "{refused}");
-    }
-
-    #[test]
-    fn refuses_taken_and_malformed_names_and_no_rights() {
-        let dir = tempfile::tempdir().unwrap();
-        let read = rights(&[Right::Read]);
-        create(dir.path(), "lab", &read).unwrap();
-        assert!(matches!(create(dir.path(), "lab", &read), Err(PrincipalError::Exists { .. })));
-        for name in ["", "a b", "-x", "../x", &"x".repeat(65)] {
-            assert!(matches!(create(dir.path(), name, &read), Err(PrincipalError::Name { .. })));
-        }
-        let none = create(dir.path(), "other", &BTreeSet::new());
-        assert!(matches!(none, Err(PrincipalError::NoRight { .. })));
-        assert!(matches!(revoke(dir.path(), "other"), Err(PrincipalError::Absent { .. })));
-        assert_eq!(
-            "write".parse::<Right>().unwrap_err().to_string(),
-            "cannot give right \"write\": there is none of that name\nhint: publish, read or audit"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_files_never_panic(text in ".{0,200}") {
-            let _ = parse(&text);
-        }
-    }
-}
+mod tests;

@@ -24,8 +24,10 @@ use crate::release;
 use crate::store::Decision;
 
 mod evidence;
+mod witness;
 
 pub use evidence::{contradiction, fork};
+pub use witness::{NotWitnessed, cosigned_size, wanted};
 
 /// Most bytes of entries in one answer; the range ends where they are reached.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;

@@ -24,13 +24,14 @@ pub use imports::{declaration, profile, workbook};
 pub use records::{disclosed, record};
 pub use sealed::{seal_key, sealed_part, wrap};
 pub use signed::{denial, introduction, register, statement};
-pub use texts::{evidence, id, note, policy, receipt, tile};
+pub use texts::{add_checkpoint, evidence, id, note, policy, receipt, tile};
 
 /// What a target says of bytes: whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its program.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
+    ("add_checkpoint", add_checkpoint),
     ("cbor", cbor),
     ("declaration", declaration),
     ("denial", denial),

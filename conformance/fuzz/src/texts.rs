@@ -11,6 +11,7 @@ use sealwire_wire::note::{Note, NoteSignature, VerifierKey};
 use sealwire_wire::policy::Policy;
 use sealwire_wire::receipt::Receipt;
 use sealwire_wire::tile::{Resource, TileId, decode_bundle, encode_bundle};
+use sealwire_wire::witness::AddCheckpoint;
 
 use crate::keys::{self, ORIGIN, WITNESS};
 
@@ -69,6 +70,13 @@ pub fn receipt(bytes: &[u8]) -> bool {
         let grown = merkle::verify_consistency(index, &leaf, head.size, &head.root, proof);
         assert!(grown.is_err() || index <= head.size, "a log that has shrunk is consistent");
     }
+    true
+}
+
+/// Requests to a witness: what is read is written as the same bytes.
+pub fn add_checkpoint(bytes: &[u8]) -> bool {
+    let Ok(read) = AddCheckpoint::parse(bytes) else { return false };
+    assert_eq!(read.to_string().as_bytes(), bytes);
     true
 }
 

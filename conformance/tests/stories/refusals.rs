@@ -10,7 +10,7 @@ fn all_errors_of_a_record_are_reported_at_once() {
     let mut world = World::new();
     world.node_mut("ID").start();
     let node = world.node("ID");
-    let size = node.size();
+    let size = node.announced();
     let mut record = lab_alert();
     record["substance"][0]["casNumber"] = json!("2504100-70-2");
     record["detection"]["place"]["locationId"] = json!("SGSIN");
@@ -44,7 +44,7 @@ fn a_request_that_cannot_be_met_is_refused_and_leaves_the_log_as_it_was() {
     let mut world = World::new();
     world.node_mut("ID").start();
     let node = world.node("ID");
-    let size = node.size();
+    let size = node.announced();
     let record = lab_alert();
     let submission = |extra: Value| {
         let mut body = json!({"community": SUBSTANCES, "record": record});
@@ -225,7 +225,7 @@ fn a_preview_shows_what_each_member_would_see_and_leaves_no_trace() {
     let mut world = World::new();
     world.node_mut("ID").start();
     let node = world.node("ID");
-    let size = node.size();
+    let size = node.announced();
     let record = lab_alert();
     let output = node.publish_by_command(
         &record,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use liar::{Liar, seed};
-pub use node::{Event, Node};
+pub use node::{Answer, Event, Node};
 
 /// Longest wait for anything: far beyond what a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use ureq::http::Request;
+use ureq::http::{HeaderMap, Request};
 
-use super::{alone, program, sealwire, text, until};
+use super::{alone, done, program, sealwire, text, until};
 
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -19,9 +19,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Answer {
     pub status: u16,
     pub text: String,
+    pub bytes: Vec<u8>,
+    headers: HeaderMap,
 }
 
 impl Answer {
+    fn none(cause: String) -> Self {
+        Self { status: 0, text: cause, bytes: Vec::new(), headers: HeaderMap::new() }
+    }
+
+    /// A header, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     /// The body as JSON; null if it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
@@ -147,6 +158,10 @@ impl Node {
 
     /// Starts the process, whatever comes of it.
     pub fn launch(&mut self) {
+        self.launch_with(&[]);
+    }
+
+    fn launch_with(&mut self, arguments: &[&str]) {
         assert!(self.process.is_none(), "{} runs already", self.member);
         let log = File::options().create(true).append(true).open(self.dir.join("node.log"));
         let mut command = match self.wrapper.split_first() {
@@ -159,6 +174,7 @@ impl Node {
         };
         let child = command
             .args(["run", "--config", text(&self.config())])
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(log.expect("a log"))
             .spawn();
@@ -175,11 +191,22 @@ impl Node {
     /// Starts the process and waits until it is ready.
     pub fn start(&mut self) {
         self.launch();
+        self.ready(200);
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(&mut self, arguments: &[&str]) {
+        self.launch_with(arguments);
+        self.ready(200);
+    }
+
+    /// Waits until the running process says whether it is ready: 200, or 503 if it is not.
+    pub fn ready(&mut self, status: u16) {
         until(&format!("readiness of {}", self.member), || {
             let ended = self.process.as_mut().and_then(|p| p.try_wait().ok().flatten());
             assert!(ended.is_none(), "the node of {} ended: {ended:?}", self.member);
             let answer = self.get("/readyz");
-            if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
+            if answer.status == status { Ok(()) } else { Err(format!("{answer:?}")) }
         });
     }
 
@@ -238,15 +265,24 @@ impl Node {
         };
         match answer {
             Ok(mut answer) => {
-                let status = answer.status().as_u16();
+                let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
                 let body = answer.body_mut().with_config().limit(64 << 20).read_to_vec();
                 match body {
-                    Ok(body) => Answer { status, text: String::from_utf8_lossy(&body).into() },
-                    Err(cause) => Answer { status: 0, text: cause.to_string() },
+                    Ok(bytes) => {
+                        let text = String::from_utf8_lossy(&bytes).into();
+                        Answer { status, text, bytes, headers }
+                    }
+                    Err(cause) => Answer::none(cause.to_string()),
                 }
             }
-            Err(cause) => Answer { status: 0, text: cause.to_string() },
+            Err(cause) => Answer::none(cause.to_string()),
         }
+    }
+
+    /// Makes a token, and gives the header value that proves it.
+    pub fn token(&self, arguments: &[&str]) -> String {
+        let made = done(&[&["token", "new", "--config", text(&self.config())], arguments].concat());
+        format!("Bearer {}", made["token"].as_str().expect("a token"))
     }
 
     /// Asks as the operator.
@@ -289,6 +325,14 @@ impl Node {
     /// Size of its log.
     pub fn size(&self) -> u64 {
         self.get("/v1/status").good()["size"].as_u64().expect("a size")
+    }
+
+    /// Size of its log, once it has announced its seal key and the register.
+    pub fn announced(&self) -> u64 {
+        until(&format!("announcement of {}", self.member), || {
+            let size = self.size();
+            if size >= 2 { Ok(size) } else { Err(format!("{size} entries")) }
+        })
     }
 
     /// What it says of a peer.

@@ -78,8 +78,9 @@ pub fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
     let keys = Keys::create(&config.keys_dir, now).map_err(Failure::fault)?;
     store::create(&config.data_dir).map_err(Failure::fault)?;
     let introduction = introduction(args, &PublicKeys::of(&keys))?;
-    let all = BTreeSet::from(Right::ALL);
-    let token = principals::create(&config.keys_dir, OPERATOR, &all).map_err(Failure::fault)?;
+    let all = BTreeSet::from(Right::OURS);
+    let token =
+        principals::create(&config.keys_dir, OPERATOR, &all, None).map_err(Failure::fault)?;
     for (name, bytes) in [
         (INTRODUCTION_FILE, introduction.to_bytes().as_slice()),
         (TOKEN_FILE, format!("{}\n", *token).as_bytes()),

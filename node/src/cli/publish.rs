@@ -239,6 +239,14 @@ pub(super) fn send(client: &Client, key: &str, body: &[u8]) -> Result<Value, Fai
 }
 
 fn text(published: &Value) -> String {
+    if published.get("queued") == Some(&Value::Bool(true)) {
+        let text = |key: &str| published.get(key).and_then(Value::as_str).unwrap_or("?");
+        return format!(
+            "queued {}: not published yet; the node publishes it as soon as it may sign\n  {}",
+            text("id"),
+            text("reason")
+        );
+    }
     let show = |key: &str| match published.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

@@ -18,6 +18,10 @@ pub struct RunArgs {
     /// The configuration file.
     #[arg(long, env = "SEALWIRE_CONFIG", value_name = "FILE")]
     pub config: PathBuf,
+    /// After a restore: sign without waiting until peers have confirmed the head of the log. The
+    /// reason is kept in the journal. A peer that knows a longer log still stops the signing.
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub accept_head: Option<String>,
 }
 
 /// Runs a node until it gets an interrupt or a termination signal, then ends it in order.
@@ -25,14 +29,16 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let config = Config::load_for_run(&args.config).map_err(Failure::usage)?;
     telemetry::start(&config.log).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::fault)?;
-    runtime.block_on(serve(&config)).map_err(|cause| match cause.downcast::<node::Unusable>() {
-        Ok(unusable) => Failure::usage(unusable),
-        Err(fault) => Failure::Fault(fault),
+    runtime.block_on(serve(&config, args.accept_head.as_deref())).map_err(|cause| {
+        match cause.downcast::<node::Unusable>() {
+            Ok(unusable) => Failure::usage(unusable),
+            Err(fault) => Failure::Fault(fault),
+        }
     })?;
     Ok(Exit::Done)
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, accept_head: Option<&str>) -> anyhow::Result<()> {
     // Before anything is opened: a signal during the start is not lost.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
@@ -44,7 +50,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::info!("ending");
     };
     let principals = Arc::new(Principals::open(&config.keys_dir)?);
-    let (handle, running) = node::start(config).await?;
+    let (handle, running) = node::start(config, accept_head).await?;
     let router = http::router(handle.clone(), principals);
     let served = http::serve(&config.http, router, told_to_end).await;
     running.shutdown(handle).await;

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use sealwire_wire::id::MemberId;
 use serde_json::json;
 
 use super::output::{Exit, Failure, Output};
@@ -36,9 +37,12 @@ pub struct ConfigArgs {
 pub struct NewArgs {
     /// Name of the principal: a person or a program.
     pub name: String,
-    /// What it may do, separated by commas: publish, read, audit.
+    /// What it may do, separated by commas: publish, read, audit; or mirror alone.
     #[arg(long, value_delimiter = ',', required = true)]
     pub rights: Vec<Right>,
+    /// With the right to mirror: the other member whose program it is.
+    #[arg(long, value_name = "MEMBER")]
+    pub member: Option<MemberId>,
     /// Write the token to this new file, readable by this user only, instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -64,7 +68,8 @@ pub fn run(command: &TokenCommand, output: Output) -> Result<Exit, Failure> {
             let keys = keys_dir(&args.config)?;
             let rights: BTreeSet<Right> = args.rights.iter().copied().collect();
             let out = args.out.as_deref().map(create_secret).transpose()?;
-            let token = principals::create(&keys, &args.name, &rights).map_err(failure);
+            let token = principals::create(&keys, &args.name, &rights, args.member.as_ref());
+            let token = token.map_err(failure);
             let token = token.inspect_err(|_| {
                 // An empty file would be taken for a token.
                 let _ = args.out.as_deref().map(std::fs::remove_file);

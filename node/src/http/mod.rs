@@ -1,4 +1,5 @@
-//! The HTTP interface of a node: for this administration's own programs.
+//! The HTTP interface of a node: for this administration's own programs, and for those of other
+//! members that mirror and cosign.
 //!
 //! Every request but the two probes needs a bearer token; each route names the rights that open
 //! it. Requests, bodies, streams, connections and times are bounded by the constants below. There
@@ -7,6 +8,7 @@
 //! about records: it asks the node and words the answer (RFC 9457 for refusals).
 
 mod auth;
+mod log;
 mod problem;
 mod records;
 mod serve;
@@ -22,7 +24,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 
@@ -80,26 +82,43 @@ struct Route {
 fn routes() -> Vec<Route> {
     const READ: Access = Access::AnyOf(&[Right::Read]);
     const PROOF: Access = Access::AnyOf(&[Right::Read, Right::Audit]);
+    const LOG: Access = Access::AnyOf(&[Right::Read, Right::Audit, Right::Mirror]);
     let route = |method, path, access, handler| Route { method, path, access, handler };
     vec![
         route("get", "/healthz", Access::Open, get(system::live)),
         route("get", "/readyz", Access::Open, get(system::ready)),
         route("get", "/metrics", PROOF, get(system::metrics)),
-        route("get", "/v1/status", Access::AnyOf(&Right::ALL), get(system::status)),
+        route("get", "/v1/status", Access::AnyOf(&Right::OURS), get(system::status)),
         route("get", "/v1/openapi.json", Access::AnyOf(&Right::ALL), get(system::openapi)),
         route("get", "/v1/stream", READ, get(stream::open)),
         route("get", "/v1/records", READ, get(records::page)),
         route("post", "/v1/records", Access::AnyOf(&[Right::Publish]), post(records::publish)),
         route("post", "/v1/preview", Access::AnyOf(&[Right::Publish]), post(records::preview)),
+        route("get", "/v1/drafts", Access::AnyOf(&[Right::Publish]), get(records::drafts)),
+        route(
+            "delete",
+            "/v1/drafts/{id}",
+            Access::AnyOf(&[Right::Publish]),
+            delete(records::remove_draft),
+        ),
         route("get", "/v1/records/{id}", READ, get(records::one)),
         route(
             "get",
             "/v1/records/{id}/delivery",
-            Access::AnyOf(&Right::ALL),
+            Access::AnyOf(&Right::OURS),
             get(records::delivery),
         ),
         route("get", "/v1/records/{id}/receipt", PROOF, get(records::receipt)),
         route("get", "/v1/records/{id}/entry", PROOF, get(records::entry)),
+        route("get", "/v1/logs/{member}/checkpoint", LOG, get(log::checkpoint)),
+        route("get", "/v1/logs/{member}/tile/{*path}", LOG, get(log::tile)),
+        route("get", "/v1/logs/{member}/statement/{index}", LOG, get(log::statement)),
+        route(
+            "post",
+            "/v1/witness/add-checkpoint",
+            Access::AnyOf(&[Right::Mirror]),
+            post(log::add_checkpoint),
+        ),
     ]
 }
 
@@ -138,12 +157,14 @@ async fn bounded(State(permits): State<Arc<Semaphore>>, request: Request, next: 
     }
 }
 
-/// Nothing of this interface is a page, to be stored, framed or guessed at.
+/// Nothing of this interface is a page, to be framed or guessed at; nor stored, unless its route
+/// says so.
 async fn guarded_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    let not_stored = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(not_stored);
     for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
 use crate::feed::{Delivery, RecordView};
-use crate::node::{NodeHandle, Preview, Submission};
+use crate::node::{NodeHandle, Outcome, Preview, Submission, Waiting};
 use crate::refusal::Refusal;
 
 /// Field classes that the whole community may read; reading any other is logged.
@@ -70,11 +70,19 @@ pub(super) async fn publish(
             async move { app.node.publish(&principal.name, key.as_deref(), submission).await },
         );
     let published = work.await.map_err(|_| Problem::fault())?;
-    let published = published.map_err(|refusal| refusal.in_language(language))?;
+    let outcome = published.map_err(|refusal| refusal.in_language(language))?;
+    let location = |id: &str| {
+        let location = HeaderValue::from_str(&format!("/v1/records/{id}"));
+        location.map(|at| [(header::LOCATION, at)]).map_err(|_| Problem::fault())
+    };
+    let published = match outcome {
+        Outcome::Published(published) => published,
+        Outcome::Queued(queued) => {
+            return Ok((StatusCode::ACCEPTED, location(&queued.id)?, Json(queued)).into_response());
+        }
+    };
     let status = if published.repeated { StatusCode::OK } else { StatusCode::CREATED };
-    let location = HeaderValue::from_str(&format!("/v1/records/{}", published.id))
-        .map_err(|_| Problem::fault())?;
-    Ok((status, [(header::LOCATION, location)], Json(published)).into_response())
+    Ok((status, location(&published.id)?, Json(published)).into_response())
 }
 
 pub(super) async fn preview(
@@ -90,6 +98,25 @@ pub(super) async fn preview(
     ask(&app, move |node| node.preview(submission).map_err(|refusal| refusal.in_language(language)))
         .await
         .map(Json)
+}
+
+/// The records that wait until this node may sign.
+pub(super) async fn drafts(State(app): State<App>) -> Result<Json<Vec<Waiting>>, Problem> {
+    ask(&app, |node| Ok(node.drafts())).await.map(Json)
+}
+
+pub(super) async fn remove_draft(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let id = record_id(id)?;
+    let removed = ask(&app, move |node| Ok(node.remove_draft(&id))).await?;
+    if removed {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let hint = "GET /v1/drafts lists those that wait";
+    let detail = "cannot remove the draft: none of that record waits";
+    Err(Problem::new(StatusCode::NOT_FOUND, "unknown-draft", detail, hint))
 }
 
 /// The first language of `Accept-Language` in which findings can be told.

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::release::{self, Plan, Wish};
 
 /// A record to be published.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
     /// The community to share it in.

@@ -1,23 +1,35 @@
 //! Whether this node may sign: never on top of a log that others know to be longer.
 //!
-//! After a restore nothing is signed until enough peers have told the largest head of our log
-//! that they know; whenever a peer knows a larger head than ours, signing stops until an
-//! operator has restored the missing entries.
+//! At every start the head of our log is compared with the peers that answer within a bounded
+//! wait. After a restore nothing is signed until enough peers have told the largest head of our
+//! log that they know, however long that takes, unless an operator accepts the head as it is;
+//! whenever a peer knows a larger head than ours, signing stops until an operator has restored
+//! the missing entries.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use sealwire_wire::id::MemberId;
+use tokio::sync::watch;
 
 use crate::backup;
 use crate::refusal::Refusal;
+
+/// How long a start waits for peers to tell which head of our log they know. The journal makes a
+/// plain crash harmless, so that peers that are away do not keep a node from signing.
+pub const HEAD_WAIT: Duration = Duration::from_secs(3);
 
 /// The state of the comparison with peers.
 pub struct Guard {
     data: PathBuf,
     quorum: usize,
+    /// The active peers.
+    peers: BTreeSet<MemberId>,
     state: Mutex<State>,
+    /// Whether the comparison at the start is over.
+    compared: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -29,11 +41,49 @@ struct State {
 }
 
 impl Guard {
-    /// `data` may hold the marker that a restore leaves; `quorum` peers must then answer.
-    pub fn new(data: PathBuf, quorum: usize) -> Self {
+    /// `data` may hold the marker that a restore leaves; `quorum` of `peers` must then answer.
+    pub fn new(data: PathBuf, quorum: usize, peers: BTreeSet<MemberId>) -> Self {
         let restored = backup::is_restored(&data);
         let state = Mutex::new(State { restored, ..State::default() });
-        Self { data, quorum, state }
+        let compared = watch::Sender::new(peers.is_empty());
+        Self { data, quorum, peers, state, compared }
+    }
+
+    /// Waits until the comparison at the start is over, then answers like [`Self::check`].
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        // The sender lives as long as we do.
+        let _ = self.compared.subscribe().wait_for(|over| *over).await;
+        self.check()
+    }
+
+    /// The wait for peers at the start is over, whoever has answered.
+    pub fn waited(&self) {
+        if !self.compared.send_replace(true) {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (answered, peers) = (state.confirmed_by.len(), self.peers.len());
+            tracing::info!(answered, peers, "compared our head with the peers that answered");
+        }
+    }
+
+    /// The peers that have still to be asked, as long as their answers count.
+    pub fn unasked(&self) -> BTreeSet<MemberId> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if *self.compared.borrow() && !state.restored {
+            return BTreeSet::new();
+        }
+        self.peers.difference(&state.confirmed_by).cloned().collect()
+    }
+
+    /// An operator lets the node sign after a restore, although peers have not confirmed its head.
+    pub fn accept(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).restored = false;
+        self.clear_marker();
+    }
+
+    /// Whether nothing is signed now, and peers or an operator may still change that.
+    pub fn holds_back(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        !state.forked && (state.restored || state.behind.is_some())
     }
 
     /// A peer told the largest head of our log that it knows.
@@ -45,15 +95,22 @@ impl Guard {
             return;
         }
         state.confirmed_by.insert(member.clone());
+        if state.confirmed_by.is_superset(&self.peers) {
+            self.compared.send_replace(true);
+        }
         if state.restored && state.confirmed_by.len() >= self.quorum && state.behind.is_none() {
             state.restored = false;
             tracing::warn!(
                 peers = state.confirmed_by.len(),
                 "head confirmed by peers after a restore: signing again"
             );
-            if let Err(cause) = backup::clear_restored(&self.data) {
-                tracing::warn!(%cause, "cannot remove the restore marker; peers are asked again at the next start");
-            }
+            self.clear_marker();
+        }
+    }
+
+    fn clear_marker(&self) {
+        if let Err(cause) = backup::clear_restored(&self.data) {
+            tracing::warn!(%cause, "cannot remove the restore marker; peers are asked again at the next start");
         }
     }
 
@@ -105,10 +162,14 @@ mod tests {
         id.parse().unwrap()
     }
 
+    fn guard(dir: &tempfile::TempDir, quorum: usize) -> Guard {
+        Guard::new(dir.path().to_owned(), quorum, BTreeSet::from([member("SG"), member("AU")]))
+    }
+
     #[test]
     fn a_plain_start_may_sign_until_a_peer_knows_more() {
         let dir = tempfile::tempdir().unwrap();
-        let guard = Guard::new(dir.path().to_owned(), 1);
+        let guard = guard(&dir, 1);
         assert!(guard.check().is_ok());
         guard.compared(&member("SG"), 5, 5);
         assert!(guard.check().is_ok());
@@ -119,7 +180,7 @@ mod tests {
     #[test]
     fn a_key_that_signed_another_history_signs_no_more() {
         let dir = tempfile::tempdir().unwrap();
-        let guard = Guard::new(dir.path().to_owned(), 1);
+        let guard = guard(&dir, 1);
         guard.forked();
         guard.compared(&member("SG"), 5, 5);
         assert!(guard.check().unwrap_err().message.contains("another history"));
@@ -130,12 +191,46 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let marker = dir.path().join("restored");
         std::fs::write(&marker, "").unwrap();
-        let guard = Guard::new(dir.path().to_owned(), 2);
+        let guard = guard(&dir, 2);
         guard.compared(&member("SG"), 5, 5);
         guard.compared(&member("SG"), 5, 5);
         assert!(guard.check().is_err(), "one peer twice is one peer");
         guard.compared(&member("AU"), 4, 5);
         assert!(guard.check().is_ok());
         assert!(!marker.exists());
+    }
+
+    #[tokio::test]
+    async fn a_start_waits_for_every_peer_or_for_the_end_of_the_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 1);
+        let soon = Duration::from_millis(10);
+        assert!(tokio::time::timeout(soon, guard.ready()).await.is_err());
+        guard.compared(&member("SG"), 5, 5);
+        assert_eq!(guard.unasked(), BTreeSet::from([member("AU")]));
+        assert!(tokio::time::timeout(soon, guard.ready()).await.is_err());
+        guard.compared(&member("AU"), 5, 5);
+        assert!(guard.ready().await.is_ok());
+
+        let silent = Guard::new(dir.path().to_owned(), 1, BTreeSet::from([member("SG")]));
+        silent.waited();
+        assert!(silent.ready().await.is_ok());
+        assert!(silent.unasked().is_empty());
+        let alone = Guard::new(dir.path().to_owned(), 1, BTreeSet::new());
+        assert!(alone.ready().await.is_ok());
+    }
+
+    #[test]
+    fn an_operator_may_accept_a_restored_head_but_not_one_that_is_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = dir.path().join("restored");
+        std::fs::write(&marker, "").unwrap();
+        let guard = guard(&dir, 2);
+        assert!(guard.holds_back() && guard.check().is_err());
+        guard.accept();
+        assert!(guard.check().is_ok() && !marker.exists());
+        guard.compared(&member("SG"), 6, 5);
+        guard.accept();
+        assert!(guard.holds_back() && guard.check().is_err());
     }
 }

@@ -3,23 +3,26 @@
 
 mod adopt;
 mod draft;
+mod drafts;
 mod driver;
 mod guard;
 mod metrics;
 mod peers;
 mod publish;
 mod startup;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use sealwire_gossip as gossip;
 use sealwire_wire::id::{MemberId, RecordId};
-use sealwire_wire::register::{Expiry, Register, Status as MemberStatus};
+use sealwire_wire::register::{Expiry, Member, Register, Status as MemberStatus};
+use sealwire_wire::tile::Resource;
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -27,17 +30,33 @@ use crate::feed::{self, Delivery, RecordView};
 use crate::keys::Keys;
 use crate::locodes;
 use crate::refusal::Refusal;
+use crate::tlog;
 
 pub use draft::{Preview, Submission};
+use drafts::Drafts;
+pub use drafts::{Queued, Waiting};
 use driver::{Driver, Message, Snapshot};
 use guard::Guard;
 use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
+pub use witness::Witnessed;
 
 /// How long after its expiry a register still serves, in seconds: 30 days, each start and each
 /// publication in it being logged as a warning.
 pub const REGISTER_GRACE_SECS: i64 = 30 * 24 * 3600;
+
+/// How often drafts that wait are looked at.
+const DRAFTS_EVERY: Duration = Duration::from_secs(1);
+
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is in the log.
+    Published(Box<Published>),
+    /// It is kept until this node may sign.
+    Queued(Queued),
+}
 
 /// The running node, as HTTP and the command line see it.
 #[derive(Clone)]
@@ -52,8 +71,9 @@ struct Inner {
     cursor: watch::Receiver<u64>,
     counters: Arc<Counters>,
     guard: Arc<Guard>,
+    drafts: Drafts,
     publisher: publish::Publisher,
-    announced: AtomicBool,
+    announced: OnceCell<()>,
 }
 
 /// What must be ended in order.
@@ -97,6 +117,8 @@ pub struct Status {
     pub register_fingerprint: String,
     /// Size of our log.
     pub size: u64,
+    /// Drafts that wait until this node may sign.
+    pub drafts: usize,
     /// The other members.
     pub peers: Vec<PeerStatus>,
     /// Whether records can be published and read.
@@ -112,8 +134,12 @@ pub struct Status {
 pub struct Unusable(anyhow::Error);
 
 /// Starts a node: opens the store, takes the register, listens to peers. Must be called in a
-/// tokio runtime. A node without a valid register does not start.
-pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
+/// tokio runtime. A node without a valid register does not start. `accept_head` is an operator's
+/// reason to sign after a restore although peers have not confirmed the head.
+pub async fn start(
+    config: &Config,
+    accept_head: Option<&str>,
+) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
     let mut keys = Keys::open(&config.keys_dir)?;
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
@@ -128,7 +154,14 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
     let topics = peers::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);
     let quorum = register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1);
-    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum.max(1)));
+    let active = active_peers(&register, &config.member).map(|m| m.id.clone()).collect();
+    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum.max(1), active));
+    if let Some(reason) = accept_head {
+        startup::accept_head(config, &mut writer, &reader, reason, now).map_err(Unusable)?;
+        guard.accept();
+    }
+    let drafts = Drafts::open(&config.data_dir, keys.data.clone())
+        .context("cannot read the drafts that wait")?;
     if reader.evidence(&config.member).is_some() {
         guard.forked();
     }
@@ -182,10 +215,12 @@ pub async fn start(config: &Config) -> anyhow::Result<(NodeHandle, Running)> {
         }),
     ];
     let publisher = publish::Publisher::default();
-    let announced = AtomicBool::new(false);
-    let inner = Inner { context, inputs, snapshot, cursor, counters, guard, publisher, announced };
+    let announced = OnceCell::new();
+    let inner =
+        Inner { context, inputs, snapshot, cursor, counters, guard, drafts, publisher, announced };
     let node = NodeHandle { inner: Arc::new(inner) };
-    node.announce_self().await;
+    let mut tasks = tasks;
+    tasks.push(tokio::spawn(node.clone().begin()));
     tracing::info!(member = %config.member, federation, "node started");
     Ok((node, Running { gossip: handle, tasks, writer: Some(writer) }))
 }
@@ -214,18 +249,40 @@ impl Running {
 }
 
 impl NodeHandle {
-    /// Validates, seals, signs and logs a record; answers when it is durable.
+    /// Validates, seals, signs and logs a record; answers when it is durable. While nothing may
+    /// be signed the record is validated and kept.
     pub async fn publish(
         &self,
         principal: &str,
         idempotency_key: Option<&str>,
         submission: Submission,
-    ) -> Result<Published, Refusal> {
-        let outcome = publish::publish(&self.inner, principal, idempotency_key, submission).await;
-        let counters = &self.inner.counters;
-        let counter = if outcome.is_ok() { &counters.published } else { &counters.refused };
-        Counters::add(counter, 1);
+    ) -> Result<Outcome, Refusal> {
+        let inner = &self.inner;
+        let outcome = match inner.guard.ready().await {
+            Err(held_back) if inner.guard.holds_back() => {
+                publish::queue(inner, principal, idempotency_key, submission, held_back)
+                    .map(Outcome::Queued)
+            }
+            _ => publish::publish(inner, principal, idempotency_key, submission)
+                .await
+                .map(|published| Outcome::Published(Box::new(published))),
+        };
+        match &outcome {
+            Ok(Outcome::Published(_)) => Counters::add(&inner.counters.published, 1),
+            Ok(Outcome::Queued(_)) => {}
+            Err(_) => Counters::add(&inner.counters.refused, 1),
+        }
         outcome
+    }
+
+    /// The drafts that wait, in the order of arrival.
+    pub fn drafts(&self) -> Vec<Waiting> {
+        self.inner.drafts.list()
+    }
+
+    /// Removes a draft; answers whether there was one.
+    pub fn remove_draft(&self, id: &RecordId) -> bool {
+        self.inner.drafts.remove(id)
     }
 
     /// What each member would see of a record, which is checked like a published one and goes
@@ -262,6 +319,31 @@ impl NodeHandle {
     /// One entry as it travels, for `sealwire unseal`.
     pub fn entry_file(&self, id: &RecordId) -> Result<Vec<u8>, Refusal> {
         feed::entry_file(&self.inner.context, id)
+    }
+
+    /// The latest checkpoint held of a log, with its cosignatures.
+    pub fn log_checkpoint(&self, log: &MemberId) -> Result<String, Refusal> {
+        tlog::checkpoint(&self.inner.context, log)
+    }
+
+    /// A tile or entry bundle of a log.
+    pub fn log_resource(&self, log: &MemberId, resource: Resource) -> Result<Vec<u8>, Refusal> {
+        tlog::resource(&self.inner.context, log, resource)
+    }
+
+    /// The statement of an entry, for our own people or for another member.
+    pub fn log_statement(
+        &self,
+        log: &MemberId,
+        index: u64,
+        asker: Option<&MemberId>,
+    ) -> Result<Vec<u8>, Refusal> {
+        tlog::statement(&self.inner.context, log, index, asker)
+    }
+
+    /// Answers a request to cosign a checkpoint (C2SP tlog-witness).
+    pub async fn add_checkpoint(&self, body: &[u8]) -> Result<Witnessed, Refusal> {
+        witness::add_checkpoint(&self.inner, body).await
     }
 
     /// The last cursor of the feed, as it moves.
@@ -301,23 +383,37 @@ impl NodeHandle {
             register_version: register.version(),
             register_fingerprint: register.fingerprint(),
             size: snapshot.size,
+            drafts: self.inner.drafts.list().len(),
             peers,
             ready: reasons.is_empty(),
             reasons,
         }
     }
 
-    /// Logs our seal key and the register in force, if our log does not say them yet.
-    async fn announce_self(&self) {
-        if let Err(refusal) = publish::announce_self(&self.inner).await {
+    /// What begins once the head was compared with peers: announcing ourselves, and publishing the
+    /// drafts that wait, now and whenever signing was held back.
+    async fn begin(self) {
+        let inner = &self.inner;
+        if tokio::time::timeout(guard::HEAD_WAIT, inner.guard.ready()).await.is_err() {
+            inner.guard.waited();
+        }
+        if let Err(refusal) = publish::announce_self(inner).await {
             tracing::warn!(code = refusal.code, %refusal, "cannot announce our seal key yet; it is tried again before the first publication");
+        }
+        let mut looks = tokio::time::interval(DRAFTS_EVERY);
+        loop {
+            looks.tick().await;
+            publish::drafts(inner).await;
         }
     }
 }
 
+fn active_peers<'a>(register: &'a Register, own: &'a MemberId) -> impl Iterator<Item = &'a Member> {
+    register.members().filter(move |m| m.status == MemberStatus::Active && m.id != *own)
+}
+
 fn listed_peers(register: &Register, own: &MemberId) -> Vec<gossip::Peer> {
-    let active = register.members().filter(|m| m.status == MemberStatus::Active && m.id != *own);
-    active
+    active_peers(register, own)
         .map(|m| gossip::Peer { peer_id: m.peer_id.clone(), addresses: m.addresses.clone() })
         .collect()
 }

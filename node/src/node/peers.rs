@@ -135,6 +135,9 @@ impl Peers {
             {
                 let this = Arc::clone(&self);
                 tokio::spawn(async move {
+                    for member in this.guard.unasked() {
+                        this.compare_heads(&member).await;
+                    }
                     for (audience, (log, index)) in this.context.missed_secrets() {
                         this.ask_rewrap(audience, &log, index).await;
                     }

@@ -2,7 +2,6 @@
 //! record is durable.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use sealwire_schemas::{FieldClass, Language, ValidRecord};
@@ -21,9 +20,10 @@ use crate::refusal::Refusal;
 use crate::release::Plan;
 use crate::store::Fact;
 
-use super::Inner;
 use super::draft::{self, Prepared, Submission};
+use super::drafts::Queued;
 use super::driver::{Logged, Message, unix_ms};
+use super::{Counters, Inner};
 
 /// Longest idempotency key, in bytes.
 pub const MAX_IDEMPOTENCY_KEY: usize = 128;
@@ -70,19 +70,19 @@ pub async fn publish(
     let Some(key) = idempotency_key else {
         return publish_once(inner, None, submission).await;
     };
-    if key.is_empty()
-        || key.len() > MAX_IDEMPOTENCY_KEY
-        || !key.bytes().all(|b| b.is_ascii_graphic())
-    {
-        return Err(Refusal::new(
-            "idempotency-key-malformed",
-            400,
-            "cannot use idempotency key: not 1 to 128 printable ASCII characters",
-            "use a fresh UUID for each record",
-        ));
-    }
+    check_key(key)?;
+    publish_keyed(inner, principal, key, digest_of(&submission), submission).await
+}
+
+/// Publishes one record for a request that takes effect once, known by its digest.
+async fn publish_keyed(
+    inner: &Inner,
+    principal: &str,
+    key: &str,
+    digest: Digest,
+    submission: Submission,
+) -> Result<Published, Refusal> {
     let pair = (principal.to_owned(), key.to_owned());
-    let digest = digest_of(&submission);
     if let Some((known, index)) = inner.context.reader.idempotent(principal, key) {
         return repeated(inner, known == digest, index);
     }
@@ -102,12 +102,81 @@ pub async fn publish(
     outcome
 }
 
-/// Logs our seal key and the register in force, where our log does not say them yet.
-pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
-    inner.guard.check()?;
-    if inner.announced.load(Ordering::Acquire) {
+fn check_key(key: &str) -> Result<(), Refusal> {
+    let printable = key.bytes().all(|b| b.is_ascii_graphic());
+    if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) && printable {
         return Ok(());
     }
+    Err(Refusal::new(
+        "idempotency-key-malformed",
+        400,
+        "cannot use idempotency key: not 1 to 128 printable ASCII characters",
+        "use a fresh UUID for each record",
+    ))
+}
+
+/// Checks a record like one that is published, and keeps it until this node may sign.
+pub fn queue(
+    inner: &Inner,
+    principal: &str,
+    idempotency_key: Option<&str>,
+    submission: Submission,
+    held_back: Refusal,
+) -> Result<Queued, Refusal> {
+    let context = &inner.context;
+    let digest = digest_of(&submission);
+    let made;
+    let key = match idempotency_key {
+        Some(key) => {
+            check_key(key)?;
+            key
+        }
+        None => {
+            made = format!("draft-{}", uuid::Uuid::new_v4());
+            &made
+        }
+    };
+    let register = context.register();
+    let now = unix_ms();
+    let Prepared { id, valid, .. } = draft::prepare(context, &register, submission.clone(), now)?;
+    let submission = Submission { record: valid.value().clone(), ..submission };
+    let id = inner.drafts.keep(&id, principal, key, digest, submission, now)?;
+    Ok(Queued { id, queued: true, reason: held_back.message })
+}
+
+/// Publishes the drafts that wait, as long as this node may sign.
+pub async fn drafts(inner: &Inner) {
+    while inner.guard.check().is_ok()
+        && let Some(due) = inner.drafts.due()
+    {
+        let (principal, key, digest, submission) = due.request();
+        match publish_keyed(inner, principal, key, digest, submission).await {
+            Ok(published) => {
+                tracing::info!(entry = published.id, index = published.index, "published a draft");
+                Counters::add(&inner.counters.published, 1);
+                inner.drafts.published(&due);
+            }
+            // A fault of ours: it is tried again.
+            Err(refusal) if refusal.status >= 500 => {
+                tracing::warn!(entry = due.id(), %refusal, "cannot publish a draft yet");
+                return;
+            }
+            Err(refusal) => {
+                tracing::error!(entry = due.id(), %refusal, "a draft was refused");
+                inner.drafts.refused(due, &refusal);
+            }
+        }
+    }
+}
+
+/// Logs our seal key and the register in force, where our log does not say them yet.
+pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
+    inner.guard.ready().await?;
+    // Once, whoever comes first.
+    inner.announced.get_or_try_init(|| announcing(inner)).await.copied()
+}
+
+async fn announcing(inner: &Inner) -> Result<(), Refusal> {
     let context = &inner.context;
     let now = context.now(unix_ms());
     let register = context.register();
@@ -133,7 +202,6 @@ pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
     if !entries.is_empty() {
         log(inner, Unit { token: 0, entries, facts: Vec::new(), request: None }).await?;
     }
-    inner.announced.store(true, Ordering::Release);
     Ok(())
 }
 

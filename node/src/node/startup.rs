@@ -5,10 +5,11 @@ use sealwire_wire::id::MemberId;
 use sealwire_wire::message::Item;
 use sealwire_wire::register::{KeyUse, Register, Status};
 
+use crate::backup;
 use crate::config::Config;
 use crate::context;
 use crate::keys::Keys;
-use crate::store::{self, Reader, Writer};
+use crate::store::{self, Decision, Fact, Reader, Writer};
 
 /// Opens the store. The plain log files show the parts of the core classes, as far as this member
 /// can open them; what is above core never rests in clear.
@@ -17,6 +18,33 @@ pub fn open_store(config: &Config, keys: &Keys) -> anyhow::Result<(Writer, Reade
     let discloser =
         move |reader: &Reader, _: &MemberId, item: &Item| context::disclosed(&data, reader, item);
     Ok(store::open(&config.data_dir, &config.member, Box::new(discloser))?)
+}
+
+/// Makes an operator's decision durable to sign on after a restore without waiting for peers.
+pub fn accept_head(
+    config: &Config,
+    writer: &mut Writer,
+    reader: &Reader,
+    reason: &str,
+    now_ms: u64,
+) -> anyhow::Result<()> {
+    if !backup::is_restored(&config.data_dir) {
+        bail!(
+            "cannot accept the head of the log: no restored head is waiting for peers\n\
+             hint: start without --accept-head"
+        );
+    }
+    let size = reader.size(&config.member);
+    let (root, reason) = (reader.root(&config.member, size)?, reason.to_owned());
+    tracing::warn!(
+        size,
+        %root,
+        reason,
+        "an operator accepts the restored head without waiting for peers; if they know a longer log, its key is found to have signed two histories"
+    );
+    let decision = Decision::HeadAccepted { size, root, at: now_ms, reason };
+    writer.commit(&[Fact::Decision(decision)])?;
+    Ok(())
 }
 
 /// Refuses keys that are not those that the register lists for us.

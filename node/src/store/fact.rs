@@ -14,6 +14,8 @@ use sealwire_wire::message::Item;
 
 use crate::journal::Frame;
 
+use super::decision::Decision;
+
 /// Largest payload of one fact, in bytes: the largest message, and a local envelope.
 pub const MAX_FACT_BYTES: usize = sealwire_wire::message::MAX_RESPONSE_BYTES + 64 * 1024;
 
@@ -102,44 +104,6 @@ pub enum Fact {
     },
     /// A decision of this node.
     Decision(Decision),
-}
-
-/// A local decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// An entry failed the gate; its bytes are kept.
-    Quarantined {
-        /// Whose log.
-        log: MemberId,
-        /// Index of the entry.
-        index: u64,
-        /// Stable kebab-case code.
-        code: String,
-        /// What, where, and how to mend it.
-        text: String,
-    },
-    /// A principal's request, known by its idempotency key, became an entry of the own log.
-    Idempotent {
-        /// Who asked.
-        principal: String,
-        /// The idempotency key.
-        key: String,
-        /// Digest of the request.
-        request: Digest,
-        /// Index of the entry that it became.
-        index: u64,
-    },
-    /// A receiver quarantined an entry of the own log.
-    RefusedBy {
-        /// The receiver.
-        member: MemberId,
-        /// Index of the entry in the own log.
-        index: u64,
-        /// Stable kebab-case code.
-        code: String,
-        /// What, where, and how to mend it.
-        text: String,
-    },
 }
 
 /// Why a frame is not a fact.
@@ -285,75 +249,25 @@ impl Fact {
     }
 }
 
-impl Decision {
-    fn fields(&self) -> Vec<Value> {
-        match self {
-            Self::Quarantined { log, index, code, text } => vec![
-                Value::from("quarantined"),
-                member(log),
-                Value::from(*index),
-                Value::from(code.as_str()),
-                Value::from(text.as_str()),
-            ],
-            Self::Idempotent { principal, key, request, index } => vec![
-                Value::from("idempotent"),
-                Value::from(principal.as_str()),
-                Value::from(key.as_str()),
-                cbor::bytes(request.0),
-                Value::from(*index),
-            ],
-            Self::RefusedBy { member: by, index, code, text } => vec![
-                Value::from("refused-by"),
-                member(by),
-                Value::from(*index),
-                Value::from(code.as_str()),
-                Value::from(text.as_str()),
-            ],
-        }
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
-        const WHAT: &str = "decision";
-        let mut fields = array(WHAT, bytes, &["verb", "0", "1", "2", "3"])?;
-        Ok(match fields.take_text("verb")?.as_str() {
-            "quarantined" => Self::Quarantined {
-                log: take_member(&mut fields, "0")?,
-                index: fields.take_u64("1")?,
-                code: fields.take_text("2")?,
-                text: fields.take_text("3")?,
-            },
-            "idempotent" => Self::Idempotent {
-                principal: fields.take_text("0")?,
-                key: fields.take_text("1")?,
-                request: Digest(fields.take_fixed("2")?),
-                index: fields.take_u64("3")?,
-            },
-            "refused-by" => Self::RefusedBy {
-                member: take_member(&mut fields, "0")?,
-                index: fields.take_u64("1")?,
-                code: fields.take_text("2")?,
-                text: fields.take_text("3")?,
-            },
-            _ => return Err(cbor::shape(WHAT, "verb", "a known decision")),
-        })
-    }
-}
-
 /// Sealed parts by class, as a CBOR map.
 pub(super) fn sealed_value(sealed: &BTreeMap<String, Vec<u8>>) -> Value {
     let pairs = sealed.iter();
     Value::Map(pairs.map(|(c, b)| (Value::from(c.as_str()), cbor::bytes(b.as_slice()))).collect())
 }
 
-fn member(id: &MemberId) -> Value {
+pub(super) fn member(id: &MemberId) -> Value {
     Value::from(id.as_str())
 }
 
-fn array(what: &'static str, bytes: &[u8], names: &[&'static str]) -> Result<Reader, CborError> {
+pub(super) fn array(
+    what: &'static str,
+    bytes: &[u8],
+    names: &[&'static str],
+) -> Result<Reader, CborError> {
     Reader::of_array(what, cbor::decode_plain(what, bytes, MAX_FACT_BYTES)?, names)
 }
 
-fn take_member(fields: &mut Reader, name: &str) -> Result<MemberId, CborError> {
+pub(super) fn take_member(fields: &mut Reader, name: &str) -> Result<MemberId, CborError> {
     fields.take_parsed(name, "a member id")
 }
 
@@ -432,6 +346,12 @@ mod tests {
                 key: "k".into(),
                 request: Digest([1; 32]),
                 index: 2,
+            }),
+            Fact::Decision(Decision::HeadAccepted {
+                size: 7,
+                root: Digest([3; 32]),
+                at: 5,
+                reason: "r".into(),
             }),
             Fact::Decision(Decision::RefusedBy {
                 member: by,

@@ -19,10 +19,7 @@ use std::path::{Path, PathBuf};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::message::Item;
-use sealwire_wire::statement::leaf_data;
-use sealwire_wire::tile::{
-    ENTRY_LEN, TILE_WIDTH, TileId, encode_bundle, index_path, partial_tiles, tiles_for_growth,
-};
+use sealwire_wire::tile::{ENTRY_LEN, TILE_WIDTH, index_path, partial_tiles, tiles_for_growth};
 
 use super::fact::sealed_value;
 use super::index::Touched;
@@ -148,33 +145,14 @@ impl Worker {
         for tile in tiles_for_growth(from, size) {
             let path = dir.join(tile.path());
             if !has_length(&path, tile.byte_len() as u64) {
-                replace(&path, &self.hash_tile(log, tile)?)?;
+                replace(&path, &self.reader.hash_tile(log, tile)?)?;
             }
             let Some(path) = tile.entries_path().map(|path| dir.join(path)) else { continue };
             if !has_length(&path, u64::from(tile.width()) * BUNDLED_LEN) {
-                replace(&path, &self.entry_bundle(log, tile)?)?;
+                replace(&path, &self.reader.entry_bundle(log, tile)?)?;
             }
         }
         Ok(())
-    }
-
-    fn hash_tile(&self, log: &MemberId, tile: TileId) -> Result<Vec<u8>, StoreFault> {
-        let mut bytes = Vec::with_capacity(tile.byte_len());
-        let first = tile.index() * WIDTH;
-        for index in first..first + u64::from(tile.width()) {
-            bytes.extend_from_slice(&self.reader.node(log, 8 * tile.level(), index)?.0);
-        }
-        Ok(bytes)
-    }
-
-    fn entry_bundle(&self, log: &MemberId, tile: TileId) -> Result<Vec<u8>, StoreFault> {
-        let limit = usize::from(tile.width());
-        let leaves = self.reader.leaves(log, tile.index() * WIDTH, limit);
-        if leaves.len() != limit {
-            return Err(self.reader.note(StoreFault::Row));
-        }
-        let entries: Vec<_> = leaves.iter().map(leaf_data).collect();
-        Ok(encode_bundle(&entries))
     }
 
     /// Writes statement files that ought to be there and are missing or empty.

@@ -16,7 +16,8 @@ use sealwire_wire::message::Item;
 use sealwire_wire::statement::{Body, Statement, leaf_data};
 
 use super::StoreFault;
-use super::fact::{Decision, Fact};
+use super::decision::Decision;
+use super::fact::Fact;
 use super::rows::{
     Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, place_value,
     prefixed, read_place, row,
@@ -314,6 +315,8 @@ impl<'a> Stage<'a> {
                 value.extend_from_slice(&index.to_be_bytes());
                 self.put(idempotent_key(principal, key), value);
             }
+            // For whoever reads the journal; nothing is looked up by it.
+            Decision::HeadAccepted { .. } => {}
             Decision::RefusedBy { member, index, .. } => {
                 let mut key = prefixed(row::REFUSED_BY, &index.to_be_bytes());
                 key.extend_from_slice(member.as_str().as_bytes());

@@ -12,6 +12,7 @@
 //!
 //! The store knows nothing of signatures, schemas or peers: what it is told has been verified.
 
+mod decision;
 mod evidence;
 pub mod fact;
 mod files;
@@ -27,6 +28,7 @@ mod rows;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +38,8 @@ use std::sync::{Arc, OnceLock};
 
 use sealwire_wire::id::{Digest, MemberId};
 
-pub use self::fact::{Decision, Fact, FactError};
+pub use self::decision::Decision;
+pub use self::fact::{Fact, FactError};
 pub use self::files::Discloser;
 use self::index::{Stage, note_size};
 use self::logs::LogFiles;

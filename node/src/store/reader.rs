@@ -16,7 +16,8 @@ use sealwire_wire::seal::AudienceId;
 use sealwire_wire::statement::leaf_data;
 
 use super::StoreFault;
-use super::fact::{Decision, Fact};
+use super::decision::Decision;
+use super::fact::Fact;
 use super::lock::Lock;
 use super::recent::Recent;
 use super::rows::{

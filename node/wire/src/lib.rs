@@ -22,5 +22,7 @@ pub mod register;
 pub mod seal;
 pub mod statement;
 pub mod tile;
+pub mod witness;
+
 #[cfg(test)]
 mod vectors;

@@ -1,0 +1,123 @@
+//! Signing is held back after a restore, and what is submitted meanwhile is kept.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::world::{Node, SUBSTANCES, World, done, files, numbered, run, said, text, until};
+
+/// A backup of ID, restored in another place; nobody runs.
+fn restored(world: &mut World) -> Node {
+    for member in ["ID", "SG", "AU"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
+    let id = world.node("ID").publish(SUBSTANCES, &numbered("H-1"))["id"].clone();
+    for member in ["SG", "AU"] {
+        world.delivered("ID", id.as_str().unwrap(), member);
+    }
+    let (backup, config) = (world.dir().join("backup"), world.node("ID").config());
+    done(&["backup", "--config", text(&config), "--out", text(&backup), "--with-keys"]);
+    for member in ["ID", "SG", "AU"] {
+        world.node_mut(member).kill();
+    }
+    let home = world.dir().join("new-id");
+    fs::create_dir(&home).unwrap();
+    for file in ["sealwire.toml", "register.json", "operator.token"] {
+        fs::copy(world.node("ID").dir().join(file), home.join(file)).unwrap();
+    }
+    let node = world.node("ID").at(home);
+    let config = node.config();
+    done(&["restore", text(&backup), "--config", text(&config), "--with-keys"]);
+    node
+}
+
+fn drafts(node: &Node) -> Vec<Value> {
+    node.get("/v1/drafts").with(200).as_array().unwrap().clone()
+}
+
+#[test]
+fn what_is_submitted_after_a_restore_is_kept_until_peers_have_confirmed_the_head() {
+    const CANARY: &str = "Qvxjz Canary-Draft";
+    let mut world = World::new();
+    let mut node = restored(&mut world);
+    node.launch();
+    node.ready(503);
+    let size = node.size();
+    let mut record = numbered("H-2");
+    record["person"][0]["name"] = json!(CANARY);
+    let body = json!({"community": SUBSTANCES, "record": record}).to_string();
+    let queued = node.post(body.as_bytes(), Some("key-1")).with(202);
+    let id = queued["id"].as_str().unwrap().to_owned();
+    assert!(queued["reason"].as_str().unwrap().contains("restored from a backup"), "{queued}");
+    // Refused at once, as if it were published now.
+    let wrong = json!({"community": SUBSTANCES, "record": {"kind": "lab-alert"}}).to_string();
+    node.post(wrong.as_bytes(), None).with(422);
+    for file in files(&node.data()) {
+        let bytes = fs::read(&file).unwrap();
+        let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+        assert!(!found, "in clear in {}", file.display());
+    }
+
+    // It is there after a power cut, once, however often it is sent.
+    node.kill();
+    node.launch();
+    node.ready(503);
+    let again = node.post(body.as_bytes(), Some("key-1")).with(202);
+    assert_eq!(again["id"], id.as_str());
+    let waiting = drafts(&node);
+    assert_eq!((waiting.len(), &waiting[0]["id"]), (1, &json!(id)), "{waiting:?}");
+    assert_eq!(node.get(&format!("/v1/records/{id}")).status, 404);
+    let publish = ["--community", SUBSTANCES];
+    let command = node.publish_by_command(&numbered("H-3"), &publish);
+    assert!(command.status.success(), "{}", said(&command));
+    let other: Value = serde_json::from_slice(&command.stdout).unwrap();
+    let removed = node.send(
+        "DELETE",
+        &format!("/v1/drafts/{}", other["id"].as_str().unwrap()),
+        &[("authorization", &node.bearer())],
+        b"",
+    );
+    assert_eq!(removed.status, 204, "{removed:?}");
+    assert_eq!(node.size(), size, "nothing was signed");
+
+    world.node_mut("SG").start();
+    assert_eq!(node.get("/readyz").status, 503, "one peer is not enough");
+    world.node_mut("AU").start();
+    node.ready(200);
+    assert_eq!(world.node("AU").record(&id)["log"], "ID");
+    until("no draft that waits", || {
+        let waiting = drafts(&node);
+        if waiting.is_empty() { Ok(()) } else { Err(format!("{waiting:?}")) }
+    });
+    assert_eq!(node.post(body.as_bytes(), Some("key-1")).with(200)["id"], id.as_str());
+    assert_eq!(node.records().as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_operator_may_accept_a_restored_head_and_the_reason_is_kept() {
+    let mut world = World::new();
+    let mut node = restored(&mut world);
+    node.start_with(&["--accept-head", "both peers are being moved"]);
+    let published = node.publish(SUBSTANCES, &numbered("H-4"));
+    let log = fs::read_to_string(node.dir().join("node.log")).unwrap();
+    assert!(log.contains("both peers are being moved"), "{log}");
+    let journal = files(&node.data().join("journal"));
+    let kept = journal.iter().any(|file| {
+        let bytes = fs::read(file).unwrap();
+        bytes.windows(12).any(|window| window == b"both peers a")
+    });
+    assert!(kept, "the reason is not in the journal");
+    for member in ["SG", "AU"] {
+        world.node_mut(member).start();
+    }
+    assert_eq!(
+        world.node("SG").record(published["id"].as_str().unwrap())["index"],
+        published["index"]
+    );
+    node.stop();
+    let config = node.config();
+    let refused = run(&["run", "--config", text(&config), "--accept-head", "again"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("no restored head is waiting"), "{}", said(&refused));
+}
