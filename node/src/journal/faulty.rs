@@ -147,8 +147,13 @@ enum Amount {
 impl Faulty {
     /// A layer over a directory, all of which is durable now, and nothing of which fails yet.
     pub fn over(root: &Path) -> Self {
+        Self::over_but(root, "")
+    }
+
+    /// As [`Faulty::over`], but for one thing in the directory, which is left as it is.
+    pub fn over_but(root: &Path, not: &str) -> Self {
         let mut layer = Layer { root: root.to_owned(), ..Layer::default() };
-        layer.adopt(root);
+        layer.adopt(root, not);
         Self(Arc::new(Mutex::new(layer)))
     }
 
@@ -163,23 +168,18 @@ impl Faulty {
         self.layer().left_out = Some(Box::new(chosen));
     }
 
-    /// Steps taken or refused so far.
-    pub fn steps(&self) -> u64 {
-        self.layer().steps
-    }
-
     /// Whether the chosen step has been reached.
     pub fn failed(&self) -> bool {
         let layer = self.layer();
         layer.fault.is_some_and(|(nth, ..)| layer.steps >= nth)
     }
 
-    /// Every step from now on fails, until [`Faulty::revive`].
-    pub fn kill(&self) {
-        self.layer().dead = true;
+    /// Whether the process has ended at the chosen step.
+    pub fn dead(&self) -> bool {
+        self.layer().dead
     }
 
-    /// Nothing fails any more; what was not synced is still not.
+    /// Nothing fails any more, as in the next process; what was not synced is still not.
     pub fn revive(&self) {
         let mut layer = self.layer();
         (layer.dead, layer.fault) = (false, None);
@@ -227,14 +227,17 @@ impl Faulty {
 }
 
 impl Layer {
-    fn adopt(&mut self, directory: &Path) {
+    fn adopt(&mut self, directory: &Path, not: &str) {
         let mut names = Names::default();
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_owned();
+            if name == not {
+                continue;
+            }
             if path.is_dir() {
                 names.synced.insert(name, Entry::Directory);
-                self.adopt(&path);
+                self.adopt(&path, "");
             } else {
                 let bytes = Bytes { synced: fs::read(&path).unwrap(), ..Bytes::default() };
                 names.synced.insert(name, Entry::File(self.add(&path, bytes)));

@@ -36,10 +36,10 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::segment::{
     self, HEAD, HEADER, HeaderError, Identity, MARK, SEAL, Segment, WINDOW, Walk,
 };
-use super::disk::Disk;
 use super::{JournalFault, Verb, io_fault};
 
 /// What recovery hands to the writer.
@@ -180,11 +180,7 @@ fn finish_roll(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<u64, 
 }
 
 /// Makes a segment anew that was begun and never used: its header may not be durable.
-fn renew(
-    disk: &dyn Disk,
-    directory: &Path,
-    sequence: u64,
-) -> Result<Arc<Segment>, JournalFault> {
+fn renew(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<Arc<Segment>, JournalFault> {
     if let Err(newer @ JournalFault::Newer { .. }) = open(directory, sequence, false) {
         return Err(newer);
     }
