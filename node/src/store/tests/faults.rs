@@ -64,11 +64,15 @@ enum Then {
 }
 
 /// One row of the table; false if the run has fewer steps.
-fn row(nth: u64, how: Fails, then: Then, clean: &BTreeMap<String, Vec<u8>>) -> bool {
-    let (case, script) = (Case::new(), script());
+fn row(
+    script: &[Vec<Fact>],
+    (nth, how, then): (u64, Fails, Then),
+    clean: &BTreeMap<String, Vec<u8>>,
+) -> bool {
+    let case = Case::new();
     let what = format!("step {nth} {how:?}, {then:?}");
     case.disk.fail(nth, how, then != Then::GoesOn);
-    let stopped = run(&case, &script, 0);
+    let stopped = run(&case, script, 0);
     if !case.disk.failed() {
         return false;
     }
@@ -81,7 +85,7 @@ fn row(nth: u64, how: Fails, then: Then, clean: &BTreeMap<String, Vec<u8>>) -> b
     assert!(before.contains_key("ID/checkpoint"), "{what}");
     case.audit(0).unwrap_or_else(|report| panic!("{what}: {report}"));
     if let Some(number) = stopped {
-        assert_eq!(run(&case, &script, number), None, "{what}: the next process goes on");
+        assert_eq!(run(&case, script, number), None, "{what}: the next process goes on");
     }
     let after = case.derived().unwrap_or_else(|cause| panic!("{what}: {cause}"));
     assert!(after == *clean, "{what}: the files are those of a run without a fault");
@@ -89,13 +93,13 @@ fn row(nth: u64, how: Fails, then: Then, clean: &BTreeMap<String, Vec<u8>>) -> b
 }
 
 fn table(how: Fails) {
-    let case = Case::new();
-    assert_eq!(run(&case, &script(), 0), None);
+    let (case, script) = (Case::new(), script());
+    assert_eq!(run(&case, &script, 0), None);
     let clean = case.derived().unwrap();
     assert_eq!(case.audit(1), Ok(259));
     for then in [Then::GoesOn, Then::IsKilled, Then::LosesPower] {
         let mut nth = 1;
-        while row(nth, how, then, &clean) {
+        while row(&script, (nth, how, then), &clean) {
             nth += 1;
         }
         assert!(nth > 100, "the table covers journal and files: {nth} steps");

@@ -20,6 +20,8 @@ use crate::journal::faulty::Faulty;
 
 /// Entries of the directory that each case begins with: the next few complete a tile.
 pub const BEFORE: u64 = 250;
+/// Entries of the largest log that any case makes.
+const MOST: u64 = 400;
 /// Segments of the journal small enough to be rolled.
 const SIZES: Options = Options { segment: 32 * 1024, ahead: 4096 };
 
@@ -67,10 +69,14 @@ fn register() -> Register {
 }
 
 fn head(size: u64) -> Checkpoint {
+    static LEAVES: OnceLock<Vec<Digest>> = OnceLock::new();
+    let leaves = LEAVES.get_or_init(|| {
+        let digests = (0..MOST).map(|index| testing::leaf(&id("ID"), index));
+        digests.map(|digest| leaf_hash(&leaf_data(&digest))).collect()
+    });
     let mut frontier = Frontier::new();
-    for index in 0..size {
-        frontier.push(leaf_hash(&leaf_data(&testing::leaf(&id("ID"), index))));
-    }
+    leaves.iter().take(size as usize).for_each(|leaf| frontier.push(*leaf));
+    assert_eq!(frontier.size(), size, "a log that no test makes");
     Checkpoint { origin: "test.example/ID".to_owned(), size, root: frontier.root() }
 }
 
@@ -130,6 +136,14 @@ fn template() -> &'static Template {
     })
 }
 
+/// A directory in memory where the system has such: thousands of cases need not wait for a real
+/// disk, whose losses are simulated.
+fn in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = tempfile::tempdir_in(memory);
+    dir.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A copy of the template on a disk with faults.
 pub struct Case {
     pub dir: tempfile::TempDir,
@@ -138,7 +152,7 @@ pub struct Case {
 
 impl Case {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = in_memory();
         for (name, bytes) in files(template().dir.path()) {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -180,7 +194,7 @@ impl Case {
 
 /// The derived files of a directory, built anew from its journal alone.
 pub fn built_anew(data: &Path) -> BTreeMap<String, Vec<u8>> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = in_memory();
     for (name, bytes) in files(data) {
         if name.starts_with("journal/") || name == "format" {
             let path = dir.path().join(name);
