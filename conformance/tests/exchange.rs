@@ -14,6 +14,7 @@ mod stories {
     mod adversity;
     mod crash;
     mod custody;
+    mod endings;
     mod import;
     mod kept;
     mod refusals;
