@@ -27,7 +27,11 @@ readonly)
     printf 1 >"/sys/fs/ext4/$(basename "$device")/trigger_fs_error"
     ;;
 again)
-    umount "$mount"
+    # Who has just been ended may hold a file for a moment longer.
+    for _ in $(seq 100); do
+        umount "$mount" 2>/dev/null && break
+        sleep 0.05
+    done
     mount -o errors=remount-ro "$device" "$mount"
     ;;
 *)
