@@ -42,6 +42,13 @@ fn drawn(state: &mut u64, bound: u64) -> u64 {
     (*state >> 33) % bound
 }
 
+/// A federation whose founding is on the disk: the commands' files are not what is lost here.
+fn founded() -> World {
+    let world = World::new();
+    assert!(Command::new("sync").status().unwrap().success());
+    world
+}
+
 /// Whether a program governs the disk of the temporary directory.
 fn governed() -> bool {
     std::env::var_os("SEALWIRE_DISK").is_some()
@@ -116,12 +123,10 @@ fn roots(data: &Path, size: u64) -> Vec<Digest> {
 
 #[test]
 fn whatever_was_acknowledged_is_there_however_often_the_node_is_ended_at_any_instant() {
-    let mut world = World::new();
+    let mut world = founded();
     let seed = number("SEALWIRE_SEED", 20_261_123);
     let mut chance = seed;
     let (mut acknowledged, mut heads) = (BTreeSet::new(), Vec::new());
-    // What the federation's founding wrote is not what is lost here.
-    assert!(Command::new("sync").status().unwrap().success());
     world.node_mut("ID").start();
     for round in 0..number("SEALWIRE_KILLS", KILLS) {
         let node = world.node("ID");
@@ -191,7 +196,7 @@ fn take(world: &mut World) {
 
 #[test]
 fn a_disk_that_refuses_every_write_stops_publications_alone_and_needs_no_repair() {
-    let mut world = World::new();
+    let mut world = founded();
     // The signal that comes with the limit is ignored, so that the write fails instead; and what
     // the node says goes through another process, since the file of its log is refused too.
     let script = "trap '' XFSZ; exec \"$@\" 2> >(cat >&2 || exec cat >/dev/null)";

@@ -78,7 +78,8 @@ fn fifty_rounds_of_lost_power_leave_every_acknowledged_entry_and_the_same_files(
 
 #[test]
 fn with_a_wait_for_a_complete_statement_file_left_out_a_loss_is_found() {
-    let waits: [(&str, fn(&Step<'_>) -> bool); 2] = [
+    type Chosen = fn(&Step<'_>) -> bool;
+    let waits: [(&str, Chosen); 2] = [
         ("bytes", |s| {
             s.op == Op::Sync && s.path.components().any(|c| c.as_os_str() == "statement")
         }),
