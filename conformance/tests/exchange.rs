@@ -14,6 +14,7 @@ mod stories {
     mod adversity;
     mod crash;
     mod custody;
+    mod endings;
     mod held_back;
     mod import;
     mod kept;

@@ -252,6 +252,17 @@ impl Node {
         assert!(told.success());
     }
 
+    /// Limits the length of every file that the process writes, in bytes or as `unlimited`.
+    pub fn limit_files(&self, bytes: &str) {
+        let pid = self.process.as_ref().expect("a running node").id().to_string();
+        let limit = format!("--fsize={bytes}:");
+        let told = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+        assert!(
+            told.as_ref().is_ok_and(|status| status.success()),
+            "cannot limit the files of a process: {told:?}\nhint: install util-linux"
+        );
+    }
+
     /// Sends a request with any headers.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));

@@ -21,7 +21,10 @@
 //! 393 / 193, 4 KiB 304 / 224, 48 KiB 1842 / 498, 192 KiB 3983 / 3976, 768 KiB 3942 / 3937. The
 //! mark written behind each batch (see `recover`) costs less than the noise.
 
+mod disk;
 mod fault;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod reader;
 mod recover;
 mod segment;
@@ -29,16 +32,17 @@ mod segment;
 mod tests;
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use disk::{Disk, System};
 pub use fault::{AppendError, JournalFault, Verb};
 use fault::{classify, io_fault};
 pub use reader::JournalReader;
 use reader::Shared;
-use segment::{Disk, HEAD, HEADER, MARK, MORE, Segment, System};
+use segment::{HEAD, HEADER, MARK, MORE, Segment};
 
 /// Longest payload of a frame.
 pub const MAX_FRAME: u64 = 16 * 1024 * 1024;
@@ -120,7 +124,7 @@ pub struct Recovery {
 
 /// The journal, opened for writing. Dropping it releases the lock.
 pub struct Journal {
-    disk: Box<dyn Disk>,
+    disk: Arc<dyn Disk>,
     directory: PathBuf,
     options: Options,
     segment: Arc<Segment>,
@@ -141,22 +145,23 @@ impl Journal {
 
     /// As [`Journal::open`], with other sizes.
     pub fn open_with(directory: &Path, options: Options) -> Result<(Self, Recovery), JournalFault> {
-        Self::open_on(Box::new(System), directory, options)
+        Self::open_on(Arc::new(System), directory, options)
     }
 
-    fn open_on(
-        mut disk: Box<dyn Disk>,
+    /// As [`Journal::open_with`], on another disk.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
         directory: &Path,
         mut options: Options,
     ) -> Result<(Self, Recovery), JournalFault> {
         options.segment = options.segment.min(LONGEST_SEGMENT);
         options.ahead = options.ahead.clamp(1, SEGMENT);
-        std::fs::create_dir_all(directory).map_err(io_fault(Verb::Create, directory))?;
-        let lock = lock(directory)?;
+        disk.make_directory(directory).map_err(io_fault(Verb::Create, directory))?;
+        let lock = lock(disk.as_ref(), directory)?;
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             disk.sync_directory(parent).map_err(io_fault(Verb::Sync, parent))?;
         }
-        let found = recover::recover(disk.as_mut(), directory)?;
+        let found = recover::recover(disk.as_ref(), directory)?;
         let end = Position { segment: found.segment.identity.sequence, offset: found.end };
         let shared = Arc::new(Shared::new(directory.to_owned(), end));
         let mut journal = Self {
@@ -240,7 +245,7 @@ impl Journal {
     /// Begins a new segment: successor durable first, then the seal. Recovery relies on the order.
     fn roll(&mut self, length: u64) -> Result<(), AppendError> {
         let sequence = self.segment.identity.sequence + 1;
-        let next = match recover::create(self.disk.as_mut(), &self.directory, sequence) {
+        let next = match recover::create(self.disk.as_ref(), &self.directory, sequence) {
             Ok(next) => next,
             Err(JournalFault::Io { verb: Verb::Create, source, .. }) => {
                 return Err(classify(length, source));
@@ -253,7 +258,7 @@ impl Journal {
             }
             Err(fault) => return Err(self.poison(fault)),
         };
-        if let Err(fault) = recover::seal(self.disk.as_mut(), &self.segment, self.end) {
+        if let Err(fault) = recover::seal(self.disk.as_ref(), &self.segment, self.end) {
             return Err(self.poison(fault));
         }
         tracing::info!(segment = sequence, "began journal segment");
@@ -308,7 +313,7 @@ impl fmt::Debug for Journal {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, JournalFault> {
+fn lock(disk: &dyn Disk, directory: &Path) -> Result<File, JournalFault> {
     let path = directory.join("LOCK");
     let file = OpenOptions::new()
         .create(true)
@@ -316,14 +321,10 @@ fn lock(directory: &Path) -> Result<File, JournalFault> {
         .write(true)
         .open(&path)
         .map_err(io_fault(Verb::Open, &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(JournalFault::Locked { directory: directory.to_owned() })
-        }
-        Err(TryLockError::Error(source)) => {
-            Err(JournalFault::Io { verb: Verb::Lock, path, source })
-        }
+    match disk.lock(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(JournalFault::Locked { directory: directory.to_owned() }),
+        Err(source) => Err(JournalFault::Io { verb: Verb::Lock, path, source }),
     }
 }
 

@@ -20,7 +20,9 @@
 //!
 //! **The last batch is written and synced again** before anything is read from it: after a failed
 //! fdatasync the kernel may hold pages as clean that never reached the disk, and after a plain
-//! crash the batch may be in the page cache alone. All earlier batches were acknowledged.
+//! crash the batch may be in the page cache alone. All earlier batches were acknowledged. The seal
+//! before the last segment is written again for the same reason: batches that are appended now
+//! would outlive it in a power loss, and the journal would seem damaged.
 //!
 //! One thing is assumed of the disk: that a sector is written whole or not at all, since a batch
 //! begins within the sector where the one before ended.
@@ -34,8 +36,9 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::segment::{
-    self, Disk, HEAD, HEADER, HeaderError, Identity, MARK, SEAL, Segment, WINDOW, Walk,
+    self, HEAD, HEADER, HeaderError, Identity, MARK, SEAL, Segment, WINDOW, Walk,
 };
 use super::{JournalFault, Verb, io_fault};
 
@@ -48,7 +51,7 @@ pub(super) struct Recovered {
 }
 
 /// Brings the directory into order and opens its last segment for writing.
-pub(super) fn recover(disk: &mut dyn Disk, directory: &Path) -> Result<Recovered, JournalFault> {
+pub(super) fn recover(disk: &dyn Disk, directory: &Path) -> Result<Recovered, JournalFault> {
     let last = contiguous(directory)?;
     if last == 0 {
         let segment = create(disk, directory, 1)?;
@@ -58,12 +61,15 @@ pub(super) fn recover(disk: &mut dyn Disk, directory: &Path) -> Result<Recovered
     let empty = length(directory, last)? <= HEADER;
     let mut renewed = None;
     for sequence in 1..last {
-        if let Some(end) = unsealed(directory, sequence)? {
-            if !empty || sequence + 1 != last {
-                return Err(JournalFault::Damaged { segment: sequence, offset: end });
+        let before_last = sequence + 1 == last;
+        match unsealed(directory, sequence)? {
+            None if before_last => seal_again(disk, directory, sequence)?,
+            None => {}
+            Some(_) if before_last && empty => {
+                renewed = Some(renew(disk, directory, last)?);
+                truncated += finish_roll(disk, directory, sequence)?;
             }
-            renewed = Some(renew(disk, directory, last)?);
-            truncated += finish_roll(disk, directory, sequence)?;
+            Some(offset) => return Err(JournalFault::Damaged { segment: sequence, offset }),
         }
     }
     let segment = match renewed {
@@ -83,7 +89,7 @@ pub(super) fn recover(disk: &mut dyn Disk, directory: &Path) -> Result<Recovered
 
 /// Makes a segment and has it durable, name and header, before it is used.
 pub(super) fn create(
-    disk: &mut dyn Disk,
+    disk: &dyn Disk,
     directory: &Path,
     sequence: u64,
 ) -> Result<Arc<Segment>, JournalFault> {
@@ -100,7 +106,7 @@ pub(super) fn create(
 }
 
 /// Closes a segment whose successor is durable.
-pub(super) fn seal(disk: &mut dyn Disk, segment: &Segment, end: u64) -> Result<(), JournalFault> {
+pub(super) fn seal(disk: &dyn Disk, segment: &Segment, end: u64) -> Result<(), JournalFault> {
     let mut bytes = Vec::new();
     segment.identity.encode(&mut bytes, end, end, SEAL, &[]);
     let path = &segment.path;
@@ -160,7 +166,13 @@ fn unsealed(directory: &Path, sequence: u64) -> Result<Option<u64>, JournalFault
     Ok(if sealed { None } else { Some(end) })
 }
 
-fn finish_roll(disk: &mut dyn Disk, directory: &Path, sequence: u64) -> Result<u64, JournalFault> {
+/// Writes and syncs a seal that is there: the process that wrote it may have ended before its sync.
+fn seal_again(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<(), JournalFault> {
+    let end = length(directory, sequence)?.saturating_sub(HEAD);
+    seal(disk, open(directory, sequence, true)?.as_ref(), end)
+}
+
+fn finish_roll(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<u64, JournalFault> {
     let segment = open(directory, sequence, true)?;
     let tail = mend(disk, segment.clone())?;
     seal(disk, &segment, tail.end)?;
@@ -168,11 +180,7 @@ fn finish_roll(disk: &mut dyn Disk, directory: &Path, sequence: u64) -> Result<u
 }
 
 /// Makes a segment anew that was begun and never used: its header may not be durable.
-fn renew(
-    disk: &mut dyn Disk,
-    directory: &Path,
-    sequence: u64,
-) -> Result<Arc<Segment>, JournalFault> {
+fn renew(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<Arc<Segment>, JournalFault> {
     if let Err(newer @ JournalFault::Newer { .. }) = open(directory, sequence, false) {
         return Err(newer);
     }
@@ -196,7 +204,7 @@ struct Tail {
 }
 
 /// Finds the end of the last whole batch, cuts what follows and makes that batch durable.
-fn mend(disk: &mut dyn Disk, segment: Arc<Segment>) -> Result<Tail, JournalFault> {
+fn mend(disk: &dyn Disk, segment: Arc<Segment>) -> Result<Tail, JournalFault> {
     let path = &segment.path;
     let mut walk = Walk::new(segment.clone(), WINDOW);
     let found = survey(&mut walk).map_err(io_fault(Verb::Read, path))?;

@@ -16,7 +16,7 @@
 //! `since` is the offset up to which the segment was durable when the frame was written, which is
 //! where its batch begins. Bit 7 of the kind says that more frames of the same batch follow.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -200,39 +200,6 @@ impl Walk {
         Ok(sound.then_some((head, payload)))
     }
 }
-
-/// The file operations of the single writer, as a trait so that tests can make each one fail.
-pub(super) trait Disk: Send {
-    /// Makes a file that must not exist yet.
-    fn create(&mut self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path)
-    }
-    /// Writes all bytes at the offset.
-    fn write(&mut self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        file.write_all_at(bytes, offset)
-    }
-    /// Sets the file's length.
-    fn cut(&mut self, file: &File, length: u64) -> io::Result<()> {
-        file.set_len(length)
-    }
-    /// fdatasync.
-    fn sync(&mut self, file: &File) -> io::Result<()> {
-        file.sync_data()
-    }
-    /// fsync of a directory, so that its new names last.
-    fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
-    }
-    /// Removes a file.
-    fn remove(&mut self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
-    }
-}
-
-/// The operating system's files.
-pub(super) struct System;
-
-impl Disk for System {}
 
 /// The path of a segment.
 pub(super) fn path(directory: &Path, sequence: u64) -> PathBuf {

@@ -1,13 +1,13 @@
 //! Evidence of forked logs, a file a log: written whole, kept for good, read at every start.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sealwire_wire::evidence::MAX_EVIDENCE_BYTES;
 use sealwire_wire::id::MemberId;
 
-use super::{Reader, Writer};
+use super::{Reader, Writer, place};
+use crate::journal::Disk;
 
 fn path(data: &Path, log: &MemberId) -> PathBuf {
     data.join("evidence").join(format!("{log}.json"))
@@ -23,7 +23,7 @@ impl Reader {
 impl Writer {
     /// Keeps evidence that a log was forked; durable when this returns.
     pub fn keep_evidence(&self, log: &MemberId, text: &str) -> io::Result<PathBuf> {
-        keep(&self.reader.inner.data, log, text)
+        keep(self.disk.as_ref(), &self.reader.inner.data, log, text)
     }
 }
 
@@ -34,34 +34,32 @@ fn read(data: &Path, log: &MemberId) -> Option<String> {
 }
 
 /// Keeps evidence; what was kept first stays. Durable when this returns.
-fn keep(data: &Path, log: &MemberId, text: &str) -> io::Result<PathBuf> {
+pub(super) fn keep(
+    disk: &dyn Disk,
+    data: &Path,
+    log: &MemberId,
+    text: &str,
+) -> io::Result<PathBuf> {
     let path = path(data, log);
     if path.exists() {
         return Ok(path);
     }
-    let folder = data.join("evidence");
-    fs::create_dir_all(&folder)?;
-    let written = path.with_extension("json.new");
-    let mut file = File::create(&written)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&written, &path)?;
-    File::open(&folder)?.sync_all()?;
-    File::open(data)?.sync_all()?;
+    place::replace_durably(disk, &path, text.as_bytes(), data)?;
     Ok(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::System;
 
     #[test]
     fn what_was_kept_first_stays() {
         let dir = tempfile::tempdir().unwrap();
         let log: MemberId = "ID".parse().unwrap();
         assert_eq!(read(dir.path(), &log), None);
-        let first = keep(dir.path(), &log, "first").unwrap();
-        assert_eq!(keep(dir.path(), &log, "second").unwrap(), first);
+        let first = keep(&System, dir.path(), &log, "first").unwrap();
+        assert_eq!(keep(&System, dir.path(), &log, "second").unwrap(), first);
         assert_eq!(read(dir.path(), &log).as_deref(), Some("first"));
         assert_eq!(fs::read_dir(dir.path().join("evidence")).unwrap().count(), 1);
     }

@@ -2,19 +2,23 @@
 //!
 //! `logs/<member>/` in the C2SP tlog-tiles layout, a `checkpoint` with the cosignatures known,
 //! and the statements beside it in files of 256; and `register/`. All of it is derived from the
-//! index and the journal, so nothing is fsynced, and proofs never come from here. Tiles and
-//! statements reach as far as the checkpoint beside them; the partial tiles of the checkpoint
-//! before are kept, for a reader who is between two files.
+//! index and the journal, and proofs never come from here. Tiles and statements reach as far as
+//! the checkpoint beside them; the partial tiles of the checkpoint before are kept, for a reader
+//! who is between two files.
 //!
 //! Files are replaced as a whole by renaming, except that new entries are appended to the last
-//! statement file.
+//! statement file. What a crash or a power loss took from tiles, checkpoint and register shows in
+//! their lengths or bytes at the next start, so they are not synced. A statement file has no
+//! length that is known beforehand: the index keeps it marked as behind, so that a start writes it
+//! anew, until it is complete and synced.
 //!
 //! This module knows nothing of commits: it is told which logs have changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::io::{BufWriter, ErrorKind, Write as _};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::id::MemberId;
@@ -23,8 +27,10 @@ use sealwire_wire::tile::{ENTRY_LEN, TILE_WIDTH, index_path, partial_tiles, tile
 
 use super::fact::sealed_value;
 use super::index::Touched;
-use super::rows::{Columns, log_key, row};
+use super::place::{self, fault, has_length, replace, replace_with};
+use super::rows::{Columns, at_key, log_key, row};
 use super::{Reader, StoreFault};
+use crate::journal::Disk;
 
 /// Opens what a member may open of an entry, for the statement files. Classes other than `open`,
 /// `core` and `core.coarse` are dropped, whatever it answers.
@@ -36,6 +42,9 @@ const DISCLOSED: [&str; 3] = ["open", "core", "core.coarse"];
 const WIDTH: u64 = TILE_WIDTH as u64;
 /// Length of an entry in a bundle, with its own length before it.
 const BUNDLED_LEN: u64 = 2 + ENTRY_LEN as u64;
+/// A statement file that is not marked.
+const NO_MARK: Option<&[u8]> = None;
+
 /// How far the files of one log are.
 #[derive(Default)]
 struct Progress {
@@ -50,6 +59,7 @@ struct Progress {
 /// Writes the files.
 pub(super) struct Worker {
     reader: Reader,
+    disk: Arc<dyn Disk>,
     data: PathBuf,
     discloser: Discloser,
     logs: HashMap<MemberId, Progress>,
@@ -57,9 +67,9 @@ pub(super) struct Worker {
 
 impl Worker {
     /// A worker that has looked at no log yet.
-    pub fn new(reader: Reader, discloser: Discloser) -> Self {
+    pub fn new(reader: Reader, disk: Arc<dyn Disk>, discloser: Discloser) -> Self {
         let data = reader.inner.data.clone();
-        Self { reader, data, discloser, logs: HashMap::new() }
+        Self { reader, disk, data, discloser, logs: HashMap::new() }
     }
 
     /// Brings the files of these logs up to the index.
@@ -83,7 +93,7 @@ impl Worker {
             let Some(version) = version else { continue };
             let path = self.data.join("register").join(format!("{version}.root.json"));
             if !has_length(&path, bytes.len() as u64) {
-                replace(&path, &bytes)?;
+                replace(self.disk.as_ref(), &path, &bytes)?;
             }
         }
         Ok(())
@@ -103,16 +113,16 @@ impl Worker {
         let from = if repair { 0 } else { progress.size };
         self.tiles(log, &dir, from, size)?;
         if repair {
-            self.repair_statements(log, &dir, size)?;
+            self.mark_missing(log, &dir, size)?;
         }
         self.statements(log, &dir, size, &mut progress.tail)?;
         if let Some(note) = head {
             self.checkpoint(log, &dir, &note, size)?;
         }
         if repair {
-            prune_all(&dir, size)?;
+            prune_all(self.disk.as_ref(), &dir, size)?;
         } else if size > progress.size {
-            prune(&dir, progress.before, &[progress.size, size])?;
+            prune(self.disk.as_ref(), &dir, progress.before, &[progress.size, size])?;
         }
         if repair || size > progress.size {
             progress.before = progress.size;
@@ -137,7 +147,7 @@ impl Worker {
         if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
             return Ok(());
         }
-        replace(&path, text.as_bytes())
+        replace(self.disk.as_ref(), &path, text.as_bytes())
     }
 
     /// Writes the tiles that the tree of `size` has and the tree of `from` had not.
@@ -145,25 +155,27 @@ impl Worker {
         for tile in tiles_for_growth(from, size) {
             let path = dir.join(tile.path());
             if !has_length(&path, tile.byte_len() as u64) {
-                replace(&path, &self.reader.hash_tile(log, tile)?)?;
+                replace(self.disk.as_ref(), &path, &self.reader.hash_tile(log, tile)?)?;
             }
             let Some(path) = tile.entries_path().map(|path| dir.join(path)) else { continue };
             if !has_length(&path, u64::from(tile.width()) * BUNDLED_LEN) {
-                replace(&path, &self.reader.entry_bundle(log, tile)?)?;
+                replace(self.disk.as_ref(), &path, &self.reader.entry_bundle(log, tile)?)?;
             }
         }
         Ok(())
     }
 
-    /// Writes statement files that ought to be there and are missing or empty.
-    fn repair_statements(&self, log: &MemberId, dir: &Path, size: u64) -> Result<(), StoreFault> {
+    /// Marks statement files that ought to be there and are missing or empty.
+    fn mark_missing(&self, log: &MemberId, dir: &Path, size: u64) -> Result<(), StoreFault> {
         let mut from = 0;
         while let Some(index) = self.reader.held(log, from, size, 1)?.first() {
             let file = index / WIDTH;
             let path = dir.join(statement_path(file));
-            let last = file == size.saturating_sub(1) / WIDTH;
-            if last || !fs::metadata(&path).is_ok_and(|m| m.len() > 0) {
-                self.write_statements(log, &path, file, size)?;
+            if !fs::metadata(&path).is_ok_and(|m| m.len() > 0) {
+                let (key, mark) = (at_key(row::STALE, log, file), taken_mark(&[]));
+                // One that is marked already stays as it is.
+                let marked = self.reader.inner.db.compare_and_swap(key, NO_MARK, Some(mark));
+                marked.map_err(|e| self.reader.note(e.into()))?.ok();
             }
             from = (file + 1) * WIDTH;
         }
@@ -179,18 +191,19 @@ impl Worker {
         tail: &mut Option<(u64, u64)>,
     ) -> Result<(), StoreFault> {
         let db = &self.reader.inner.db;
+        let swap = |key: &[u8], from: &[u8], to: Option<&[u8]>| {
+            let swapped = db.compare_and_swap(key, Some(from), to);
+            swapped.map(|s| s.is_ok()).map_err(|e| self.reader.note(e.into()))
+        };
+        let (mut complete, mut done) = (BTreeSet::new(), Vec::new());
         for mark in db.scan_prefix(log_key(row::STALE, log)) {
             let (key, mark) = mark.map_err(|e| self.reader.note(e.into()))?;
             let file = key.last_chunk::<8>().map(|b| u64::from_be_bytes(*b));
             let file = file.ok_or(StoreFault::Row)?;
-            let swap = |from: &[u8], to: Option<&[u8]>| {
-                let swapped = db.compare_and_swap(&key, Some(from), to);
-                swapped.map(|s| s.is_ok()).map_err(|e| self.reader.note(e.into()))
-            };
             // Taken over before the file is written: what a commit marks from here on is behind
             // once more, and nothing else is.
             let (lowest, taken) = (Columns(&mark).u64()?, taken_mark(&mark));
-            if !swap(&mark, Some(&taken))? {
+            if !swap(&key, &mark, Some(&taken))? {
                 // Marked again just now; the commit that did so has asked for another pass.
                 continue;
             }
@@ -203,10 +216,14 @@ impl Worker {
                 _ => self.write_statements(log, &path, file, size)?,
             };
             *tail = last.map(|last| (file, last));
-            // Entries beyond the checkpoint stay marked until it has reached them.
-            if size >= end || self.reader.held(log, size, end, 1)?.is_empty() {
-                swap(&taken, None)?;
+            if size >= end {
+                done.push((key, taken));
+                complete.extend(last.map(|_| path));
             }
+        }
+        place::settle(self.disk.as_ref(), &complete)?;
+        for (key, taken) in done {
+            swap(&key, &taken, None)?;
         }
         Ok(())
     }
@@ -224,7 +241,7 @@ impl Worker {
         if held.is_empty() {
             return Ok(None);
         }
-        replace_with(path, |out| {
+        replace_with(self.disk.as_ref(), path, |out| {
             held.iter().try_for_each(|index| self.write_statement(log, *index, out))
         })?;
         Ok(held.last().copied())
@@ -241,9 +258,9 @@ impl Worker {
         for index in &held {
             self.write_statement(log, *index, &mut lines)?;
         }
-        let io = |source| StoreFault::Io { path: path.to_owned(), source };
-        let mut file = fs::OpenOptions::new().append(true).open(path).map_err(io)?;
-        file.write_all(&lines).map_err(io)?;
+        if !lines.is_empty() {
+            place::append(self.disk.as_ref(), path, &lines)?;
+        }
         Ok(held.last().copied())
     }
 
@@ -251,7 +268,7 @@ impl Worker {
         &self,
         log: &MemberId,
         index: u64,
-        out: &mut impl std::io::Write,
+        out: &mut impl Write,
     ) -> Result<(), StoreFault> {
         let entry = self.reader.entry(log, index)?.ok_or(StoreFault::Row)?;
         let mut opened = (self.discloser)(&self.reader, log, &entry.item);
@@ -262,8 +279,7 @@ impl Worker {
             sealed_value(&entry.item.sealed),
             sealed_value(&opened),
         ]));
-        out.write_all(&line)
-            .map_err(|source| StoreFault::Io { path: self.data.join("logs"), source })
+        out.write_all(&line).map_err(fault(&self.data.join("logs")))
     }
 }
 
@@ -287,16 +303,16 @@ fn partials(size: u64) -> BTreeSet<String> {
 }
 
 /// Removes the partial tiles of one size that none of the sizes in `keep` has.
-fn prune(dir: &Path, size: u64, keep: &[u64]) -> Result<(), StoreFault> {
+fn prune(disk: &dyn Disk, dir: &Path, size: u64, keep: &[u64]) -> Result<(), StoreFault> {
     let kept: BTreeSet<String> = keep.iter().flat_map(|size| partials(*size)).collect();
     for path in partials(size).difference(&kept) {
-        remove(&dir.join(path))?;
+        place::remove(disk, &dir.join(path))?;
     }
     Ok(())
 }
 
 /// Removes all partial tiles that the tree of `size` leaves does not have.
-fn prune_all(dir: &Path, size: u64) -> Result<(), StoreFault> {
+fn prune_all(disk: &dyn Disk, dir: &Path, size: u64) -> Result<(), StoreFault> {
     let kept: BTreeSet<PathBuf> = partials(size).iter().map(|path| dir.join(path)).collect();
     let mut pending = vec![dir.join("tile")];
     while let Some(next) = pending.pop() {
@@ -310,54 +326,9 @@ fn prune_all(dir: &Path, size: u64) -> Result<(), StoreFault> {
             if path.is_dir() {
                 pending.push(path);
             } else if next.extension().is_some_and(|e| e == "p") && !kept.contains(&path) {
-                remove(&path)?;
+                place::remove(disk, &path)?;
             }
         }
     }
     Ok(())
-}
-
-/// Removes a partial tile, and its directory once that is empty.
-fn remove(path: &Path) -> Result<(), StoreFault> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(StoreFault::Io { path: path.to_owned(), source: e });
-        }
-        _ => {}
-    }
-    if let Some(dir) = path.parent() {
-        // Fails while other widths are in it, which is right.
-        let _ = fs::remove_dir(dir);
-    }
-    Ok(())
-}
-
-fn has_length(path: &Path, len: u64) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.len() == len)
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreFault> {
-    replace_with(path, |out| {
-        out.write_all(bytes).map_err(|source| StoreFault::Io { path: path.to_owned(), source })
-    })
-}
-
-/// Writes a file beside `path` and puts it in its place.
-fn replace_with(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<fs::File>) -> Result<(), StoreFault>,
-) -> Result<(), StoreFault> {
-    let io = |source| StoreFault::Io { path: path.to_owned(), source };
-    let new = path.with_extension("new");
-    let file = match fs::File::create(&new) {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            fs::create_dir_all(path.parent().unwrap_or(path)).map_err(io)?;
-            fs::File::create(&new)
-        }
-        file => file,
-    };
-    let mut out = BufWriter::new(file.map_err(io)?);
-    write(&mut out)?;
-    out.flush().map_err(io)?;
-    fs::rename(&new, path).map_err(io)
 }

@@ -223,11 +223,18 @@ fn checked_file(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Makes a directory, with its parents, that only its owner can enter.
+/// Makes a directory, with its parents, that only its owner can enter; the names of those that
+/// were missing are durable.
 pub fn private_dir(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let missing = dir.ancestors().filter(|d| !d.as_os_str().is_empty());
+    let missing: Vec<&Path> = missing.take_while(|d| !d.exists()).collect();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    }
+    Ok(())
 }
 
 /// Writes a new file that only its owner can read, durably; refuses to overwrite.

@@ -3,10 +3,11 @@
 //! The operating system releases it when the process ends, however it ends. This module knows
 //! nothing of what is in the directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 
 use super::StoreFault;
+use crate::journal::Disk;
 
 /// Held while the directory is in use.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock, or refuses at once.
-    pub fn take(data: &Path) -> Result<Self, StoreFault> {
+    pub fn take(disk: &dyn Disk, data: &Path) -> Result<Self, StoreFault> {
         let path = data.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -24,10 +25,10 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(|source| StoreFault::Io { path: path.clone(), source })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreFault::InUse(data.to_owned())),
-            Err(TryLockError::Error(source)) => Err(StoreFault::Io { path, source }),
+        match disk.lock(&file) {
+            Ok(true) => Ok(Self { _file: file }),
+            Ok(false) => Err(StoreFault::InUse(data.to_owned())),
+            Err(source) => Err(StoreFault::Io { path, source }),
         }
     }
 }

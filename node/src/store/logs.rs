@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::files::{Discloser, Worker};
 use super::index::Touched;
 use super::{Reader, StoreFault};
+use crate::journal::Disk;
 
 /// Shortest time between two passes while commits keep coming.
 const PACE: Duration = Duration::from_millis(200);
@@ -42,11 +43,15 @@ struct Queue {
 
 impl LogFiles {
     /// Starts the thread, with a first pass over everything.
-    pub fn start(reader: Reader, discloser: Discloser) -> std::io::Result<Self> {
+    pub fn start(
+        reader: Reader,
+        disk: Arc<dyn Disk>,
+        discloser: Discloser,
+    ) -> std::io::Result<Self> {
         let touched = Touched { logs: reader.logs().into_iter().collect(), register: true };
         let queue = Mutex::new(Queue { touched, ..Queue::default() });
         let shared = Arc::new(Shared { queue, changed: Condvar::new() });
-        let worker = Worker::new(reader, discloser);
+        let worker = Worker::new(reader, disk, discloser);
         let theirs = shared.clone();
         let thread = std::thread::Builder::new()
             .name("log-files".to_owned())

@@ -20,6 +20,7 @@ pub mod format;
 mod index;
 mod lock;
 mod logs;
+mod place;
 mod reader;
 mod recent;
 mod room;
@@ -47,7 +48,9 @@ use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
 use self::recent::Recent;
 use self::rows::{State, row};
-use crate::journal::{AppendError, Frame, Journal, JournalFault, JournalReader, Position};
+use crate::journal::{
+    AppendError, Disk, Frame, Journal, JournalFault, JournalReader, Options, Position, System,
+};
 
 /// Memory that sled may use for pages, in bytes.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
@@ -183,13 +186,24 @@ pub fn open(
     own: &MemberId,
     discloser: Discloser,
 ) -> Result<(Writer, Reader), StoreFault> {
+    open_on(Arc::new(System), Options::default(), data, own, discloser)
+}
+
+/// As [`open`], on another disk and with other sizes.
+fn open_on(
+    disk: Arc<dyn Disk>,
+    sizes: Options,
+    data: &Path,
+    own: &MemberId,
+    discloser: Discloser,
+) -> Result<(Writer, Reader), StoreFault> {
     format::DATA.check(data)?;
-    let lock = lock::Lock::take(data)?;
+    let lock = lock::Lock::take(disk.as_ref(), data)?;
     let dir = data.join("journal");
     if !dir.is_dir() {
         return Err(StoreFault::NoJournal(data.to_owned()));
     }
-    let (journal, _recovery) = Journal::open(&dir)?;
+    let (journal, _recovery) = Journal::open_on(disk.clone(), &dir, sizes)?;
     let frames = journal.reader();
     let (db, state) = open_index(data, own, &frames)?;
     let state = replay(&db, state, &frames)?;
@@ -202,13 +216,14 @@ pub fn open(
         _lock: lock,
     };
     let reader = Reader { inner: Arc::new(inner) };
-    let files = LogFiles::start(reader.clone(), discloser)
+    let files = LogFiles::start(reader.clone(), disk.clone(), discloser)
         .map_err(|source| StoreFault::Io { path: data.join("logs"), source })?;
-    Ok((Writer { journal, state, reader: reader.clone(), files }, reader))
+    Ok((Writer { disk, journal, state, reader: reader.clone(), files }, reader))
 }
 
 /// The one way to write.
 pub struct Writer {
+    disk: Arc<dyn Disk>,
     journal: Journal,
     state: State,
     reader: Reader,
@@ -229,6 +244,10 @@ impl Writer {
             return Ok(());
         }
         self.check(facts)?;
+        self.append(facts)
+    }
+
+    fn append(&mut self, facts: &[Fact]) -> Result<(), CommitError> {
         let frames: Vec<Frame> = facts.iter().map(Fact::to_frame).collect();
         let length = frames.iter().map(|frame| frame.payload.len() as u64).sum();
         room::check(&self.reader.inner.data, length)?;

@@ -11,6 +11,10 @@ use sealwire_wire::message::Item;
 use super::testing::{World, checkpoint, cosignature, entry, id, leaf, note, record_id, signed};
 use super::*;
 
+mod faults;
+mod power;
+mod verified;
+
 /// A world in which every kind of fact has been committed.
 fn full_world() -> World {
     let (own, sg, au) = (id("ID"), id("SG"), id("AU"));

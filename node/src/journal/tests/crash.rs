@@ -1,115 +1,24 @@
 //! The crash table: every write step fails, persisted or not, killed or with the power lost.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
 
 use proptest::prelude::*;
 
+use super::super::faulty::{Fails, Faulty};
 use super::super::segment::Identity;
 use super::super::*;
 use super::{SMALL, batch, files, frame, frames, open, put, reopened};
-
-/// How the chosen operation fails.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fails {
-    /// Refused, nothing of it remains.
-    NotPersisted,
-    /// Refused, although all of it was done.
-    ButPersisted,
-    /// A write that stops halfway with the disk full.
-    Short,
-}
-
-/// What the disk would hold after a power loss: per file, its bytes at the last sync.
-type Platter = Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>;
-
-/// Fails the nth operation, and with `dead` every one after it, as if the power went.
-struct Faulty {
-    left: Arc<Mutex<u64>>,
-    how: Fails,
-    dead: bool,
-    platter: Platter,
-}
-
-impl Faulty {
-    fn attempt<T>(
-        &mut self,
-        halfway: impl FnOnce(),
-        act: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut left = self.left.lock().unwrap();
-        if *left == 0 {
-            return if self.dead { Err(io::Error::other("power lost")) } else { act() };
-        }
-        *left -= 1;
-        if *left > 0 {
-            return act();
-        }
-        match self.how {
-            Fails::NotPersisted => {}
-            Fails::ButPersisted => drop(act()?),
-            Fails::Short => halfway(),
-        }
-        Err(io::Error::from(io::ErrorKind::StorageFull))
-    }
-}
-
-fn name(file: &File) -> PathBuf {
-    use std::os::fd::AsRawFd;
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap()
-}
-
-impl Disk for Faulty {
-    fn create(&mut self, path: &Path) -> io::Result<File> {
-        self.attempt(|| (), || System.create(path))
-    }
-    fn write(&mut self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let halfway = || file.write_all_at(&bytes[..bytes.len() / 2], offset).unwrap();
-        self.attempt(halfway, || System.write(file, bytes, offset))
-    }
-    fn cut(&mut self, file: &File, length: u64) -> io::Result<()> {
-        self.attempt(|| (), || System.cut(file, length))
-    }
-    fn sync(&mut self, file: &File) -> io::Result<()> {
-        let platter = self.platter.clone();
-        self.attempt(
-            || (),
-            || {
-                let path = name(file);
-                let bytes = fs::read(&path)?;
-                platter.lock().unwrap().insert(path, bytes);
-                Ok(())
-            },
-        )
-    }
-    fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
-        self.attempt(|| (), || System.sync_directory(path))
-    }
-    fn remove(&mut self, path: &Path) -> io::Result<()> {
-        let platter = self.platter.clone();
-        self.attempt(
-            || (),
-            || {
-                platter.lock().unwrap().remove(path);
-                System.remove(path)
-            },
-        )
-    }
-}
 
 /// Runs appends with the nth operation failing; then what a kill leaves, and what a power loss
 /// leaves, is opened for real. False when there were fewer than n operations.
 fn crash(nth: u64, how: Fails, dead: bool, power_loss: bool) -> bool {
     let dir = tempfile::tempdir().unwrap();
-    let platter = Platter::default();
-    let left = Arc::new(Mutex::new(nth));
-    let disk = Faulty { left: left.clone(), how, dead, platter: platter.clone() };
+    let disk = Faulty::over(dir.path());
+    disk.fail(nth, how, dead);
     let mut acknowledged: Vec<Frame> = Vec::new();
     let mut unknown: Vec<Frame> = Vec::new();
     let case = format!("operation {nth} {how:?}, dead {dead}, power loss {power_loss}");
-    if let Ok((mut journal, _)) = Journal::open_on(Box::new(disk), dir.path(), SMALL) {
+    if let Ok((mut journal, _)) = Journal::open_on(Arc::new(disk.clone()), dir.path(), SMALL) {
         for seed in 0..9 {
             let batch = batch(seed, 1 + seed % 4);
             match journal.append(&batch) {
@@ -124,8 +33,9 @@ fn crash(nth: u64, how: Fails, dead: bool, power_loss: bool) -> bool {
             assert_eq!(frames(&journal.reader()), acknowledged, "{case}: readers see the durable");
         }
     }
+    let reached = disk.failed();
     if power_loss {
-        put(dir.path(), &platter.lock().unwrap());
+        disk.lose_power(None);
     }
     let (found, _) = reopened(dir.path()).unwrap_or_else(|error| panic!("{case}: {error}"));
     let with: Vec<_> = acknowledged.iter().chain(&unknown).cloned().collect();
@@ -135,8 +45,7 @@ fn crash(nth: u64, how: Fails, dead: bool, power_loss: bool) -> bool {
     drop(journal);
     let (again, _) = reopened(dir.path()).unwrap();
     assert_eq!(again.len(), found.len() + 1, "{case}");
-    let fewer = *left.lock().unwrap() > 0;
-    !fewer
+    reached
 }
 
 #[test]
@@ -175,11 +84,11 @@ fn every_step_of_recovery_may_fail_and_be_tried_again() {
     torn.values_mut().for_each(|bytes| bytes.truncate(end + 20));
     for (before, kept) in [(rolling, &sound[..]), (headless, &sound[..]), (torn, &sound[..1])] {
         for how in [Fails::NotPersisted, Fails::ButPersisted, Fails::Short] {
-            for nth in 1..16 {
+            for nth in 1..18 {
                 put(dir.path(), &before);
-                let (left, platter) = (Arc::new(Mutex::new(nth)), Platter::default());
-                let disk = Faulty { left, how, dead: true, platter };
-                let _ = Journal::open_on(Box::new(disk), dir.path(), SMALL);
+                let disk = Faulty::over(dir.path());
+                disk.fail(nth, how, true);
+                let _ = Journal::open_on(Arc::new(disk), dir.path(), SMALL);
                 let (found, _) = reopened(dir.path())
                     .unwrap_or_else(|error| panic!("operation {nth} {how:?}: {error}"));
                 assert_eq!(found, kept, "operation {nth} {how:?}");
@@ -191,13 +100,12 @@ fn every_step_of_recovery_may_fail_and_be_tried_again() {
 #[test]
 fn full_disk_keeps_the_writer_usable_and_failed_sync_stops_it() {
     let dir = tempfile::tempdir().unwrap();
-    // Opening takes: parent sync, create, header, sync, directory sync, mark.
-    for (nth, usable) in [(7, true), (8, false)] {
+    for (nth, usable) in [(1, true), (2, false)] {
         let dir = dir.path().join(nth.to_string());
-        let left = Arc::new(Mutex::new(nth));
-        let platter = Platter::default();
-        let disk = Faulty { left, how: Fails::Short, dead: false, platter };
-        let (mut journal, _) = Journal::open_on(Box::new(disk), &dir, SMALL).unwrap();
+        fs::create_dir(&dir).unwrap();
+        let disk = Faulty::over(&dir);
+        let (mut journal, _) = Journal::open_on(Arc::new(disk.clone()), &dir, SMALL).unwrap();
+        disk.fail(nth, Fails::Short, false);
         let error = journal.append(&[frame(1, 50)]).unwrap_err();
         assert_eq!(matches!(error, AppendError::Full { length: 67, .. }), usable);
         assert_eq!(matches!(error, AppendError::Unknown { .. }), !usable);
