@@ -5,9 +5,10 @@ usage: log.py [FOLDER]
 FOLDER holds `tree` and `checkpoint`; the default is `conformance/vectors`. Roots are computed by
 the recursive definition of RFC 6962, proofs are checked by recursion over the tree's shape, tiles
 and bundles are rebuilt from their leaves, and notes, cosignatures, policies and receipts are read
-from the C2SP texts. Every verdict has to be the one in the file, good or bad.
+from the C2SP texts; cosignatures are judged by tlog-scales too. Every verdict has to be the one in
+the file, good or bad.
 
-Needs PyPI `cryptography`. Prints `N passed, 0 failed`; the exit code is 1 if anything failed, or
+Needs PyPI `cryptography` and `tlog-scales`. Prints `N passed, 0 failed`; the exit code is 1 if anything failed, or
 if a file was not read.
 """
 
@@ -21,8 +22,17 @@ import sys
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
+from tlog_scales.signing import NoteSignature as ScalesSignature
+from tlog_scales.signing import Vkey
+from tlog_scales.tlog import Checkpoint as ScalesCheckpoint
 
-ED25519, COSIGNATURE = 0x01, 0x04
+ED25519, COSIGNATURE, MLDSA_COSIGNATURE = 0x01, 0x04, 0x06
+PUBLIC_KEYS = {
+    ED25519: (32, Ed25519PublicKey),
+    COSIGNATURE: (32, Ed25519PublicKey),
+    MLDSA_COSIGNATURE: (1312, MLDSA44PublicKey),
+}
 
 passed = 0
 failed = 0
@@ -261,18 +271,19 @@ def decimal(text: str) -> int:
 class Key:
     """A verifier key: `name+hash+base64(type, public key)`."""
 
-    def __init__(self, vkey: str, kind: int) -> None:
+    def __init__(self, vkey: str, *kinds: int) -> None:
         items = vkey.split("+", 2)
         need(len(items) == 3, "not a verifier key")
         self.name, data = key_name(items[0]), unbase64(items[2])
-        need(len(data) == 33 and data[0] == kind, "not a key of this type")
-        self.public = data[1:]
-        self.id = key_id(self.name, kind, self.public)
+        need(data[:1] != b"" and data[0] in kinds, "not a key of this type")
+        self.kind, self.public = data[0], data[1:]
+        need(len(self.public) == PUBLIC_KEYS[self.kind][0], "a key of another length")
+        self.id = key_id(self.name, self.kind, self.public)
         need(items[1] == self.id.hex(), "the hash does not fit the key")
 
     def signed(self, message: bytes, signature: bytes) -> None:
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            PUBLIC_KEYS[self.kind][1].from_public_bytes(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
             raise Refused("the signature does not hold") from None
 
@@ -311,11 +322,24 @@ class Note:
 
 
 def cosigned_at(key: Key, text: str, data: bytes) -> int:
-    need(len(data) == 72, "not a time and a signature")
+    length = {COSIGNATURE: 64, MLDSA_COSIGNATURE: 2420}[key.kind]
+    need(len(data) == 8 + length, "not a time and a signature")
     time = int.from_bytes(data[:8], "big")
-    need(time > 0, "time zero")
-    key.signed(f"cosignature/v1\ntime {time}\n{text}".encode(), data[8:])
+    need(0 < time < 1 << 63, "not a time")
+    if key.kind == COSIGNATURE:
+        message = f"cosignature/v1\ntime {time}\n{text}".encode()
+    else:
+        origin, size, root = text[:-1].split("\n")
+        message = b"subtree/v1\n\0" + short(key.name) + data[:8] + short(origin)
+        message += bytes(8) + int(size).to_bytes(8, "big") + unbase64(root)
+    key.signed(message, data[8:])
     return time
+
+
+def short(text: str) -> bytes:
+    data = text.encode()
+    need(0 < len(data) < 256, "no length of one byte")
+    return bytes([len(data)]) + data
 
 
 def check_checkpoint(vector: dict) -> None:
@@ -327,8 +351,15 @@ def check_checkpoint(vector: dict) -> None:
         claim(f"checkpoint: {case['why']}", right)
 
 
+def check_mldsa_cosignature(vector: dict) -> None:
+    key = MLDSA44PrivateKey.from_seed_bytes(bytes.fromhex(vector["seed"])).public_key()
+    listed = Key(vector["vkey"], MLDSA_COSIGNATURE)
+    claim("public key of an ML-DSA-44 seed", listed.public == key.public_bytes_raw())
+    check_cosignature(vector)
+
+
 def check_cosignature(vector: dict) -> None:
-    key = Key(vector["vkey"], COSIGNATURE)
+    key = Key(vector["vkey"], COSIGNATURE, MLDSA_COSIGNATURE)
 
     def time(line: str) -> int:
         name, id_, data = Note.signature(line)
@@ -337,6 +368,22 @@ def check_cosignature(vector: dict) -> None:
 
     for case in vector["cases"]:
         claim(f"cosignature: {case['why']}", verdict(time, case["line"]) == case["time"])
+        held = verdict(scales_time, vector["vkey"], vector["text"], case["line"])
+        # tlog-scales takes any time.
+        bounded = held if held and held < 1 << 63 else None
+        claim(f"cosignature, tlog-scales: {case['why']}", bounded == case["time"])
+
+
+def scales_time(vkey: str, text: str, line: str) -> int:
+    """The time of a cosignature that PyPI tlog-scales accepts."""
+    signature, key = ScalesSignature.from_line(line), Vkey.from_string(vkey)
+    need(key.match(signature), "another cosigner")
+    verifier = key.get_verifier()
+    try:
+        verifier.verify_note(signature, ScalesCheckpoint.from_text(f"{text}\n{line}\n"))
+    except InvalidSignature:
+        raise Refused("the signature does not hold") from None
+    return verifier.get_timestamp(signature.payload)
 
 
 # Policies, C2SP tlog-policy
@@ -364,7 +411,7 @@ class Policy:
                 need(len({key.public for key in self.logs}) == len(self.logs), "a log twice")
             case ["witness", name, vkey] | ["witness", name, vkey, _]:
                 self.free(name)
-                self.witnesses[name] = Key(vkey, COSIGNATURE)
+                self.witnesses[name] = Key(vkey, COSIGNATURE, MLDSA_COSIGNATURE)
                 keys = {key.public for key in self.witnesses.values()}
                 need(len(keys) == len(self.witnesses), "a witness twice")
             case ["group", name, threshold, *members] if members:
@@ -450,6 +497,7 @@ READERS = {
     "tree/layout.json": check_layout,
     "checkpoint/checkpoint.json": check_checkpoint,
     "checkpoint/cosignature.json": check_cosignature,
+    "checkpoint/cosignature-mldsa.json": check_mldsa_cosignature,
     "checkpoint/policy.json": check_policy,
     "checkpoint/receipt.json": check_receipt,
 }

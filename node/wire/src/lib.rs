@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod id;
 pub mod merkle;
 pub mod message;
+pub mod mldsa;
 pub mod note;
 pub mod part;
 pub mod policy;
