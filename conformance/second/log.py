@@ -2,13 +2,13 @@
 
 usage: log.py [FOLDER]
 
-FOLDER holds `tree` and `checkpoint`; the default is `conformance/vectors`. Roots are computed by
+FOLDER holds `tree`, `checkpoint` and `cose-receipt`; the default is `conformance/vectors`. Roots are computed by
 the recursive definition of RFC 6962, proofs are checked by recursion over the tree's shape, tiles
 and bundles are rebuilt from their leaves, and notes, cosignatures, policies and receipts are read
 from the C2SP texts; cosignatures are judged by tlog-scales too. Every verdict has to be the one in
 the file, good or bad.
 
-Needs PyPI `cryptography` and `tlog-scales`. Prints `N passed, 0 failed`; the exit code is 1 if anything failed, or
+Needs PyPI `cbor2`, `cryptography` and `tlog-scales`. Prints `N passed, 0 failed`; the exit code is 1 if anything failed, or
 if a file was not read.
 """
 
@@ -20,6 +20,7 @@ import pathlib
 import re
 import sys
 
+import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
@@ -490,6 +491,66 @@ def check_receipt(vector: dict) -> None:
         claim(f"receipt: {case['why']}", bool(found) == case["valid"])
 
 
+# COSE receipts, RFC 9942
+
+
+def uncbor(data: bytes) -> object:
+    """A value in the one deterministic encoding. No map here has keys whose two orders differ."""
+    need(isinstance(data, bytes), "not a byte string")
+    try:
+        value = cbor2.loads(data)
+    except (cbor2.CBORDecodeError, ValueError):
+        raise Refused("not CBOR") from None
+    need(cbor2.dumps(value, canonical=True) == data, "not the one encoding")
+    return value
+
+
+def bare_receipt(key: Key, statement: bytes, receipt: bytes) -> tuple[int, bytes]:
+    """Size and root of a receipt that holds as RFC 9942 has it, which binds neither size nor
+    index."""
+    message = uncbor(receipt)
+    need(isinstance(message, cbor2.CBORTag) and message.tag == 18, "not a COSE_Sign1")
+    need(isinstance(message.value, list) and len(message.value) == 4, "not a COSE_Sign1")
+    protected, unprotected, payload, signature = message.value
+    thumbprint = sha256(cbor2.dumps({1: 1, -1: 6, -2: key.public}, canonical=True))
+    need(uncbor(protected) == {1: -19, 4: thumbprint, 395: 1}, "another header")
+    need(payload is None, "a payload that is not detached")
+    proofs = unprotected.get(396, {}).get(-1)
+    need(bool(proofs) and unprotected == {396: {-1: proofs}}, "another unprotected header")
+    need(len(proofs) == 1, "not one proof")
+    proof = uncbor(proofs[0])
+    need(isinstance(proof, list) and len(proof) == 3, "not size, index and path")
+    size, index, path = proof
+    need(all(type(number) is int and number >= 0 for number in (size, index)), "not numbers")
+    need(bool(path) and all(type(node) is bytes and len(node) == 32 for node in path), "no path")
+    root = root_by_inclusion(leaf_hash(b"\x01" + sha256(statement)), index, size, path)
+    need(len(signature) == 64, "not a signature")
+    key.signed(cbor2.dumps(["Signature1", protected, b"", root]), signature)
+    return size, root
+
+
+def export_holds(key: Key, data: bytes) -> bool:
+    """Whether the receipt is of the tree that the checkpoint beside it signs."""
+    export = uncbor(data)
+    need(isinstance(export, dict), "not a map")
+    need(set(export) == {"type", "receipt", "checkpoint", "statement"}, "other fields")
+    need(export["type"] == "sealwire-cose-receipt-v1", "another type")
+    note = Note(export["checkpoint"]).verify_log(key)
+    return bare_receipt(key, export["statement"], export["receipt"]) == (note.size, note.root)
+
+
+def check_cose_receipt(vector: dict) -> None:
+    key = Key(vector["vkey"], ED25519)
+    for case in vector["cases"]:
+        data = bytes.fromhex(case["export"])
+        found = verdict(export_holds, key, data)
+        claim(f"COSE receipt: {case['why']}", bool(found) == case["valid"])
+        if case["bare"] is not None:
+            export = cbor2.loads(data)
+            found = verdict(bare_receipt, key, export["statement"], export["receipt"])
+            claim(f"bare COSE receipt: {case['why']}", (found is not None) == case["bare"])
+
+
 READERS = {
     "tree/hashing.json": check_hashing,
     "tree/inclusion.json": check_inclusion,
@@ -500,6 +561,7 @@ READERS = {
     "checkpoint/cosignature-mldsa.json": check_mldsa_cosignature,
     "checkpoint/policy.json": check_policy,
     "checkpoint/receipt.json": check_receipt,
+    "cose-receipt/cose-receipt.json": check_cose_receipt,
 }
 
 
@@ -511,7 +573,7 @@ def main(arguments: list[str]) -> int:
     folder = pathlib.Path(arguments[0]) if arguments else default
     present = {
         str(path.relative_to(folder))
-        for area in ("tree", "checkpoint")
+        for area in ("tree", "checkpoint", "cose-receipt")
         for path in (folder / area).rglob("*")
         if path.is_file()
     }

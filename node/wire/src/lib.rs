@@ -10,6 +10,7 @@
 
 pub mod cbor;
 pub mod checkpoint;
+pub mod cose_receipt;
 pub mod evidence;
 pub mod id;
 pub mod merkle;
