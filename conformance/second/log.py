@@ -2,12 +2,13 @@
 
 usage: log.py [FOLDER]
 
-FOLDER holds `tree` and `checkpoint`; the default is `conformance/vectors`. Roots are computed by
+FOLDER holds `tree`, `checkpoint` and `cose-receipt`; the default is `conformance/vectors`. Roots are computed by
 the recursive definition of RFC 6962, proofs are checked by recursion over the tree's shape, tiles
 and bundles are rebuilt from their leaves, and notes, cosignatures, policies and receipts are read
-from the C2SP texts. Every verdict has to be the one in the file, good or bad.
+from the C2SP texts; cosignatures are judged by tlog-scales too. Every verdict has to be the one in
+the file, good or bad.
 
-Needs PyPI `cryptography`. Prints `N passed, 0 failed`; the exit code is 1 if anything failed, or
+Needs PyPI `cbor2`, `cryptography` and `tlog-scales`. Prints `N passed, 0 failed`; the exit code is 1 if anything failed, or
 if a file was not read.
 """
 
@@ -19,10 +20,20 @@ import pathlib
 import re
 import sys
 
+import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
+from tlog_scales.signing import NoteSignature as ScalesSignature
+from tlog_scales.signing import Vkey
+from tlog_scales.tlog import Checkpoint as ScalesCheckpoint
 
-ED25519, COSIGNATURE = 0x01, 0x04
+ED25519, COSIGNATURE, MLDSA_COSIGNATURE = 0x01, 0x04, 0x06
+PUBLIC_KEYS = {
+    ED25519: (32, Ed25519PublicKey),
+    COSIGNATURE: (32, Ed25519PublicKey),
+    MLDSA_COSIGNATURE: (1312, MLDSA44PublicKey),
+}
 
 passed = 0
 failed = 0
@@ -261,18 +272,19 @@ def decimal(text: str) -> int:
 class Key:
     """A verifier key: `name+hash+base64(type, public key)`."""
 
-    def __init__(self, vkey: str, kind: int) -> None:
+    def __init__(self, vkey: str, *kinds: int) -> None:
         items = vkey.split("+", 2)
         need(len(items) == 3, "not a verifier key")
         self.name, data = key_name(items[0]), unbase64(items[2])
-        need(len(data) == 33 and data[0] == kind, "not a key of this type")
-        self.public = data[1:]
-        self.id = key_id(self.name, kind, self.public)
+        need(data[:1] != b"" and data[0] in kinds, "not a key of this type")
+        self.kind, self.public = data[0], data[1:]
+        need(len(self.public) == PUBLIC_KEYS[self.kind][0], "a key of another length")
+        self.id = key_id(self.name, self.kind, self.public)
         need(items[1] == self.id.hex(), "the hash does not fit the key")
 
     def signed(self, message: bytes, signature: bytes) -> None:
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            PUBLIC_KEYS[self.kind][1].from_public_bytes(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
             raise Refused("the signature does not hold") from None
 
@@ -311,11 +323,24 @@ class Note:
 
 
 def cosigned_at(key: Key, text: str, data: bytes) -> int:
-    need(len(data) == 72, "not a time and a signature")
+    length = {COSIGNATURE: 64, MLDSA_COSIGNATURE: 2420}[key.kind]
+    need(len(data) == 8 + length, "not a time and a signature")
     time = int.from_bytes(data[:8], "big")
-    need(time > 0, "time zero")
-    key.signed(f"cosignature/v1\ntime {time}\n{text}".encode(), data[8:])
+    need(0 < time < 1 << 63, "not a time")
+    if key.kind == COSIGNATURE:
+        message = f"cosignature/v1\ntime {time}\n{text}".encode()
+    else:
+        origin, size, root = text[:-1].split("\n")
+        message = b"subtree/v1\n\0" + short(key.name) + data[:8] + short(origin)
+        message += bytes(8) + int(size).to_bytes(8, "big") + unbase64(root)
+    key.signed(message, data[8:])
     return time
+
+
+def short(text: str) -> bytes:
+    data = text.encode()
+    need(0 < len(data) < 256, "no length of one byte")
+    return bytes([len(data)]) + data
 
 
 def check_checkpoint(vector: dict) -> None:
@@ -327,8 +352,15 @@ def check_checkpoint(vector: dict) -> None:
         claim(f"checkpoint: {case['why']}", right)
 
 
+def check_mldsa_cosignature(vector: dict) -> None:
+    key = MLDSA44PrivateKey.from_seed_bytes(bytes.fromhex(vector["seed"])).public_key()
+    listed = Key(vector["vkey"], MLDSA_COSIGNATURE)
+    claim("public key of an ML-DSA-44 seed", listed.public == key.public_bytes_raw())
+    check_cosignature(vector)
+
+
 def check_cosignature(vector: dict) -> None:
-    key = Key(vector["vkey"], COSIGNATURE)
+    key = Key(vector["vkey"], COSIGNATURE, MLDSA_COSIGNATURE)
 
     def time(line: str) -> int:
         name, id_, data = Note.signature(line)
@@ -337,6 +369,22 @@ def check_cosignature(vector: dict) -> None:
 
     for case in vector["cases"]:
         claim(f"cosignature: {case['why']}", verdict(time, case["line"]) == case["time"])
+        held = verdict(scales_time, vector["vkey"], vector["text"], case["line"])
+        # tlog-scales takes any time.
+        bounded = held if held and held < 1 << 63 else None
+        claim(f"cosignature, tlog-scales: {case['why']}", bounded == case["time"])
+
+
+def scales_time(vkey: str, text: str, line: str) -> int:
+    """The time of a cosignature that PyPI tlog-scales accepts."""
+    signature, key = ScalesSignature.from_line(line), Vkey.from_string(vkey)
+    need(key.match(signature), "another cosigner")
+    verifier = key.get_verifier()
+    try:
+        verifier.verify_note(signature, ScalesCheckpoint.from_text(f"{text}\n{line}\n"))
+    except InvalidSignature:
+        raise Refused("the signature does not hold") from None
+    return verifier.get_timestamp(signature.payload)
 
 
 # Policies, C2SP tlog-policy
@@ -364,7 +412,7 @@ class Policy:
                 need(len({key.public for key in self.logs}) == len(self.logs), "a log twice")
             case ["witness", name, vkey] | ["witness", name, vkey, _]:
                 self.free(name)
-                self.witnesses[name] = Key(vkey, COSIGNATURE)
+                self.witnesses[name] = Key(vkey, COSIGNATURE, MLDSA_COSIGNATURE)
                 keys = {key.public for key in self.witnesses.values()}
                 need(len(keys) == len(self.witnesses), "a witness twice")
             case ["group", name, threshold, *members] if members:
@@ -443,6 +491,66 @@ def check_receipt(vector: dict) -> None:
         claim(f"receipt: {case['why']}", bool(found) == case["valid"])
 
 
+# COSE receipts, RFC 9942
+
+
+def uncbor(data: bytes) -> object:
+    """A value in the one deterministic encoding. No map here has keys whose two orders differ."""
+    need(isinstance(data, bytes), "not a byte string")
+    try:
+        value = cbor2.loads(data)
+    except (cbor2.CBORDecodeError, ValueError):
+        raise Refused("not CBOR") from None
+    need(cbor2.dumps(value, canonical=True) == data, "not the one encoding")
+    return value
+
+
+def bare_receipt(key: Key, statement: bytes, receipt: bytes) -> tuple[int, bytes]:
+    """Size and root of a receipt that holds as RFC 9942 has it, which binds neither size nor
+    index."""
+    message = uncbor(receipt)
+    need(isinstance(message, cbor2.CBORTag) and message.tag == 18, "not a COSE_Sign1")
+    need(isinstance(message.value, list) and len(message.value) == 4, "not a COSE_Sign1")
+    protected, unprotected, payload, signature = message.value
+    thumbprint = sha256(cbor2.dumps({1: 1, -1: 6, -2: key.public}, canonical=True))
+    need(uncbor(protected) == {1: -19, 4: thumbprint, 395: 1}, "another header")
+    need(payload is None, "a payload that is not detached")
+    proofs = unprotected.get(396, {}).get(-1)
+    need(bool(proofs) and unprotected == {396: {-1: proofs}}, "another unprotected header")
+    need(len(proofs) == 1, "not one proof")
+    proof = uncbor(proofs[0])
+    need(isinstance(proof, list) and len(proof) == 3, "not size, index and path")
+    size, index, path = proof
+    need(all(type(number) is int and number >= 0 for number in (size, index)), "not numbers")
+    need(bool(path) and all(type(node) is bytes and len(node) == 32 for node in path), "no path")
+    root = root_by_inclusion(leaf_hash(b"\x01" + sha256(statement)), index, size, path)
+    need(len(signature) == 64, "not a signature")
+    key.signed(cbor2.dumps(["Signature1", protected, b"", root]), signature)
+    return size, root
+
+
+def export_holds(key: Key, data: bytes) -> bool:
+    """Whether the receipt is of the tree that the checkpoint beside it signs."""
+    export = uncbor(data)
+    need(isinstance(export, dict), "not a map")
+    need(set(export) == {"type", "receipt", "checkpoint", "statement"}, "other fields")
+    need(export["type"] == "sealwire-cose-receipt-v1", "another type")
+    note = Note(export["checkpoint"]).verify_log(key)
+    return bare_receipt(key, export["statement"], export["receipt"]) == (note.size, note.root)
+
+
+def check_cose_receipt(vector: dict) -> None:
+    key = Key(vector["vkey"], ED25519)
+    for case in vector["cases"]:
+        data = bytes.fromhex(case["export"])
+        found = verdict(export_holds, key, data)
+        claim(f"COSE receipt: {case['why']}", bool(found) == case["valid"])
+        if case["bare"] is not None:
+            export = cbor2.loads(data)
+            found = verdict(bare_receipt, key, export["statement"], export["receipt"])
+            claim(f"bare COSE receipt: {case['why']}", (found is not None) == case["bare"])
+
+
 READERS = {
     "tree/hashing.json": check_hashing,
     "tree/inclusion.json": check_inclusion,
@@ -450,8 +558,10 @@ READERS = {
     "tree/layout.json": check_layout,
     "checkpoint/checkpoint.json": check_checkpoint,
     "checkpoint/cosignature.json": check_cosignature,
+    "checkpoint/cosignature-mldsa.json": check_mldsa_cosignature,
     "checkpoint/policy.json": check_policy,
     "checkpoint/receipt.json": check_receipt,
+    "cose-receipt/cose-receipt.json": check_cose_receipt,
 }
 
 
@@ -463,7 +573,7 @@ def main(arguments: list[str]) -> int:
     folder = pathlib.Path(arguments[0]) if arguments else default
     present = {
         str(path.relative_to(folder))
-        for area in ("tree", "checkpoint")
+        for area in ("tree", "checkpoint", "cose-receipt")
         for path in (folder / area).rglob("*")
         if path.is_file()
     }

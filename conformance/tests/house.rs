@@ -58,6 +58,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hpke", &["sealwire-wire"]),
     ("jsonschema", &["sealwire-schemas"]),
     ("libp2p", &["sealwire-gossip"]),
+    ("ml-dsa", &["sealwire-wire"]),
     ("olpc-cjson", &["sealwire-wire"]),
     ("rustls", &["sealwire"]),
     ("sled", &["sealwire"]),

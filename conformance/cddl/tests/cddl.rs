@@ -13,21 +13,26 @@ use ed25519_dalek::SigningKey;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::checkpoint::{self, Checkpoint};
+use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
+use sealwire_wire::receipt::Receipt;
 use sealwire_wire::seal::{
     AudienceContext, AudienceSecret, PartContext, SealSecretKey, seal_part, wrap,
 };
 use sealwire_wire::statement::{
     AudienceManifest, Body, Claims, Denial, Head, KeyManifest, Manifest, PartRef, RecordManifest,
-    RegisterManifest, Relation, RelationVerb, sign,
+    RegisterManifest, Relation, RelationVerb, leaf_data, sign,
 };
 
 /// Every file that there is; a file that is not listed fails the run.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "audience",
     "commitment",
+    "cose-receipt",
     "message",
     "not-addressed",
     "part",
@@ -344,4 +349,34 @@ fn statement_files_are_as_their_grammar_says() {
     accepts("statement-file", &element(map("core", part().to_bytes())));
     accepts("statement-file", &element(Value::Map(vec![])));
     refuses("statement-file", &element(Value::from("none")), "a text for a map");
+}
+
+#[test]
+fn cose_receipts_beside_their_checkpoint_are_as_their_grammar_says() {
+    let key = SigningKey::from_bytes(&[11; 32]);
+    let (statement, sibling) = (statement(bodies().remove(0)), Digest([7; 32]));
+    let leaf = merkle::leaf_hash(&leaf_data(&Digest::of(&statement)));
+    let root = merkle::node_hash(&leaf, &sibling);
+    let head = Checkpoint { origin: "customs.example/ID".to_owned(), size: 2, root };
+    let note = checkpoint::sign(&head, &key).to_string();
+    let proof = Receipt::new(0, vec![sibling], note).with_statement(statement);
+    let bytes = Export::sign(&proof, &key).unwrap().to_bytes();
+    accepts("cose-receipt", &bytes);
+    let field = |name: &str, change: &dyn Fn(&mut Value)| {
+        changed(&bytes, |export| {
+            let fields = export.as_map_mut().unwrap().iter_mut();
+            fields.filter(|(key, _)| key.as_text() == Some(name)).for_each(|(_, v)| change(v));
+        })
+    };
+    refuses("cose-receipt", &field("type", &|v| *v = Value::from("v2")), "another type");
+    refuses("cose-receipt", &field("receipt", &|v| *v = cbor::bytes([0x80])), "no COSE_Sign1");
+    refuses("cose-receipt", &field("checkpoint", &|v| *v = cbor::bytes([1])), "bytes for a note");
+    let attached = field("receipt", &|receipt| {
+        let mut bytes = receipt.as_bytes().unwrap().clone();
+        let null = bytes.len() - 67;
+        assert_eq!(bytes[null], 0xf6);
+        bytes[null] = 0x40;
+        *receipt = cbor::bytes(bytes);
+    });
+    refuses("cose-receipt", &attached, "a payload that is not detached");
 }

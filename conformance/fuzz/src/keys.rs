@@ -5,13 +5,15 @@ use std::sync::LazyLock;
 use ed25519_dalek::SigningKey;
 use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint, cosign, sign};
 use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::mldsa::MlDsaKey;
+use sealwire_wire::note::{PublicKey, VerifierKey};
 use sealwire_wire::seal::{AudienceId, AudienceSecret};
 use sealwire_wire::statement::Claims;
 
 /// Name of the log's key.
 pub const ORIGIN: &str = "test.example/ID";
 /// Name of the witness's key.
-pub const WITNESS: &str = "test.example/SG";
+const WITNESS: &str = "test.example/SG";
 /// The log's head.
 pub const CHECKPOINT: &str = "test.example/ID\n7\nCxspRzHDO2ceEW+kbhhNkKMuZSflIPqdPTtpLNqEo4M=\n";
 /// The class of the sealed part.
@@ -34,6 +36,19 @@ pub fn public() -> [u8; 32] {
 pub fn witness() -> &'static SigningKey {
     static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[3; 32]));
     &KEY
+}
+
+/// Both keys of [`WITNESS`], Ed25519 and ML-DSA-44.
+pub fn cosigners() -> &'static [VerifierKey; 2] {
+    static KEYS: LazyLock<[VerifierKey; 2]> = LazyLock::new(|| {
+        let mldsa = MlDsaKey::from_seed(&[3; 32]).public();
+        [
+            PublicKey::Cosignature(witness().verifying_key().to_bytes()),
+            PublicKey::MlDsaCosignature(Box::new(mldsa)),
+        ]
+        .map(|public| VerifierKey { name: WITNESS.to_owned(), public })
+    });
+    &KEYS
 }
 
 /// The checkpoint with the log's signature and one cosignature.

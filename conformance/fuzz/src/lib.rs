@@ -23,16 +23,17 @@ use sealwire_wire::part::{Part, commitment_of_bytes};
 pub use imports::{declaration, profile, workbook};
 pub use records::{disclosed, record};
 pub use sealed::{seal_key, sealed_part, wrap};
-pub use signed::{denial, introduction, register, statement};
+pub use signed::{cose_receipt, denial, introduction, register, statement};
 pub use texts::{add_checkpoint, evidence, id, note, policy, receipt, tile};
 
 /// What a target says of bytes: whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its program.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("add_checkpoint", add_checkpoint),
     ("cbor", cbor),
+    ("cose_receipt", cose_receipt),
     ("declaration", declaration),
     ("denial", denial),
     ("disclosed", disclosed),

@@ -1,9 +1,11 @@
-//! Formats that are signed: statements, range answers, the register, introductions.
+//! Formats that are signed: statements, range answers, COSE receipts, the register,
+//! introductions.
 
 use std::sync::LazyLock;
 
 use ed25519_dalek::Signer as _;
 use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::cose_receipt::{CoseReceipt, Export};
 use sealwire_wire::id::ed25519_thumbprint;
 use sealwire_wire::message::MAX_RESPONSE_BYTES;
 use sealwire_wire::register::{Draft, Introduction, Register};
@@ -11,7 +13,7 @@ use sealwire_wire::statement::{
     Denial, MAX_STATEMENT_BYTES, Statement, TYP_DENIAL, TYP_STATEMENT, sign,
 };
 
-use crate::keys;
+use crate::keys::{self, ORIGIN};
 
 /// Statements; the bytes are also signed as a manifest.
 pub fn statement(bytes: &[u8]) -> bool {
@@ -84,6 +86,21 @@ fn envelope(typ: &str, payload: &[u8]) -> Option<Vec<u8>> {
     let message =
         vec![protected, Value::Map(Vec::new()), cbor::bytes(payload), cbor::bytes(signature)];
     Some(cbor::encode(&Value::Tag(18, Box::new(Value::Array(message)))))
+}
+
+/// COSE receipts, by themselves and beside a checkpoint.
+pub fn cose_receipt(bytes: &[u8]) -> bool {
+    let bare = CoseReceipt::parse(bytes).map(|receipt| assert_eq!(receipt.to_bytes(), bytes));
+    let Ok(export) = Export::parse(bytes) else { return bare.is_ok() };
+    assert_eq!(export.to_bytes(), bytes);
+    let receipt = export.receipt().to_bytes();
+    assert_eq!(CoseReceipt::parse(&receipt).as_ref(), Ok(export.receipt()));
+    if let Ok(signed) = export.verify(ORIGIN, &keys::public()) {
+        assert!(signed.checkpoint().size > export.proof().index(), "an entry beyond the tree");
+        // Ed25519 signs the same way every time.
+        assert_eq!(Export::sign(&export.proof(), keys::signer()), Ok(export));
+    }
+    true
 }
 
 /// Registers: the first, the one after it, and drafts.

@@ -38,7 +38,7 @@ enum Command {
     },
     /// Verify one receipt by itself: that its entry is in the log, and who cosigned it.
     Receipt {
-        /// The receipt, a C2SP tlog-proof.
+        /// The receipt: a C2SP tlog-proof, or a COSE receipt exported with its checkpoint.
         file: PathBuf,
         /// The directory with the register's versions, N.root.json.
         #[arg(long)]

@@ -1,4 +1,5 @@
-//! One receipt, without the log that it comes from.
+//! One receipt, without the log that it comes from: a C2SP tlog-proof, or the export of a COSE
+//! receipt beside its checkpoint. Which of the two is told by how it begins.
 //!
 //! 1. trust file (read by the caller); 2. register; 3. receipt; 4. checkpoint; 5. inclusion;
 //! 6. statement; 7. cosignatures.
@@ -6,9 +7,11 @@
 use std::path::Path;
 
 use sealwire_wire::checkpoint::Checkpoint;
-use sealwire_wire::id::Digest;
+use sealwire_wire::cose_receipt::{CoseReceipt, Export, MAX_EXPORT_BYTES};
+use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle;
 use sealwire_wire::receipt::{MAX_RECEIPT_BYTES, Receipt};
+use sealwire_wire::register::{KeyUse, Register};
 use sealwire_wire::statement::{Body, leaf_data};
 
 use crate::entries;
@@ -36,14 +39,18 @@ pub fn run(file: &Path, versions: &Path, trust: &Trust) -> Report {
     };
     let origin = format!("{}/{}", register.federation(), trust.log);
     report.origin = Some(origin.clone());
-    let Some((receipt, statement)) = take(&mut report, 3, "receipt", parse(file)) else {
-        return report;
-    };
+    let Some(parsed) = take(&mut report, 3, "receipt", parse(file)) else { return report };
+    let Parsed { receipt, statement, cose } = parsed;
     let note = receipt.checkpoint().as_bytes();
     let signed = signed_by_log(note, &origin, &trust.log, &register);
     let Some(signed) = take(&mut report, 4, "checkpoint", signed) else { return report };
     report.size = signed.checkpoint().size;
-    take(&mut report, 5, "inclusion", included(&receipt, &statement, signed.checkpoint()));
+    let head = signed.checkpoint();
+    let included = included(&receipt, &statement, head).and_then(|((), detail)| match &cose {
+        None => Ok(((), detail)),
+        Some(cose) => bound(cose, head, &trust.log, &register, detail),
+    });
+    take(&mut report, 5, "inclusion", included);
     let checked = entries::statement(&trust.log, &register, &statement, receipt.index());
     let checked = checked.map(|statement| {
         let what = match &statement.manifest().body {
@@ -66,17 +73,36 @@ pub fn run(file: &Path, versions: &Path, trust: &Trust) -> Report {
     report
 }
 
-/// Step 3: a C2SP tlog-proof that carries the statement which it proves.
-fn parse(file: &Path) -> Checked<((Receipt, Vec<u8>), String)> {
-    let Some(bytes) = read(file, MAX_RECEIPT_BYTES as u64)? else {
+/// What a receipt says, not yet held against anything.
+struct Parsed {
+    receipt: Receipt,
+    statement: Vec<u8>,
+    /// The COSE receipt, if it came as one; then `receipt` has its index and path.
+    cose: Option<CoseReceipt>,
+}
+
+/// Step 3: a receipt that carries the statement which it proves.
+fn parse(file: &Path) -> Checked<(Parsed, String)> {
+    let Some(bytes) = read(file, MAX_RECEIPT_BYTES.max(MAX_EXPORT_BYTES) as u64)? else {
         return undecided(format!("there is no file {}", file.display()));
     };
-    let receipt = String::from_utf8(bytes).ok().map(|text| Receipt::parse(&text));
+    // A tlog-proof begins with a letter, and CBOR that is no number does not.
+    let is_export = bytes.first().is_some_and(|first| !first.is_ascii());
+    let cose = match is_export.then(|| Export::parse(&bytes)).transpose() {
+        Ok(export) => export,
+        Err(cause) => return refuted(cause.to_string()),
+    };
+    let receipt = match &cose {
+        Some(export) => Some(Ok(export.proof())),
+        None => String::from_utf8(bytes).ok().map(|text| Receipt::parse(&text)),
+    };
     match receipt {
         Some(Ok(receipt)) => match receipt.statement().map(<[u8]>::to_vec) {
             Some(statement) => {
-                let detail = format!("for entry {}", receipt.index());
-                Ok(((receipt, statement), detail))
+                let kind = if cose.is_some() { "a COSE receipt" } else { "a tlog-proof" };
+                let detail = format!("{kind} for entry {}", receipt.index());
+                let cose = cose.map(|export| export.receipt().clone());
+                Ok((Parsed { receipt, statement, cose }, detail))
             }
             None => undecided(
                 "it has no extra line with the statement that it proves \
@@ -97,3 +123,26 @@ fn included(receipt: &Receipt, statement: &[u8], head: &Checkpoint) -> Checked<(
         Err(cause) => refuted(cause.to_string()),
     }
 }
+
+/// The rest of step 5 for a COSE receipt: a log key of the member signed the checkpoint's root in
+/// it, and it is for the checkpoint's size.
+fn bound(
+    cose: &CoseReceipt,
+    head: &Checkpoint,
+    log: &MemberId,
+    register: &Register,
+    detail: String,
+) -> Checked<((), String)> {
+    let keys = register.member(log).map(|member| member.keys.as_slice()).unwrap_or_default();
+    let mut last = "the register lists no log key".to_owned();
+    for key in keys.iter().filter(|key| key.use_ == KeyUse::Log) {
+        match cose.verify(head, &key.public) {
+            Ok(()) => return Ok(((), format!("{detail}, and the COSE receipt is of that tree"))),
+            Err(cause) => last = cause.to_string(),
+        }
+    }
+    refuted(last)
+}
+
+#[cfg(test)]
+mod tests;

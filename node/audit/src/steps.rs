@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint};
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{Frontier, leaf_hash};
-use sealwire_wire::note::{TYPE_COSIGNATURE, VerifierKey};
+use sealwire_wire::note::{PublicKey, VerifierKey};
 use sealwire_wire::policy::Policy;
 use sealwire_wire::register::{Draft, KeyUse, MAX_REGISTER_BYTES, Register};
 use sealwire_wire::statement::leaf_data;
@@ -292,11 +292,8 @@ pub(crate) fn cosignatures(
             for member in register.members().filter(|m| m.id != trust.log) {
                 for key in member.keys.iter().filter(|k| k.use_ == KeyUse::Cosign) {
                     let name = format!("{}/{}", register.federation(), member.id);
-                    witnesses.push(VerifierKey {
-                        name,
-                        type_: TYPE_COSIGNATURE,
-                        public: key.public,
-                    });
+                    let public = PublicKey::Cosignature(key.public);
+                    witnesses.push(VerifierKey { name, public });
                 }
             }
             Policy::k_of(&[], &witnesses, quorum.unwrap_or(0))

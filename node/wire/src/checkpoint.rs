@@ -1,10 +1,12 @@
-//! Checkpoints (C2SP `tlog-checkpoint`) and cosignatures (C2SP `tlog-cosignature`, type 0x04).
+//! Checkpoints (C2SP `tlog-checkpoint`) and their cosignatures.
 //!
 //! A checkpoint is the signed head of a log: origin, size, root. Our profile has exactly these
 //! three lines, the key's name being the origin, `<federation>/<member>`; a cosigner's key has the
 //! name of its own member. The ladder: note → [`SignedCheckpoint`] (the log's signature holds).
 //!
 //! This module knows nothing of which keys belong to whom, or of clocks.
+
+mod cosignature;
 
 use std::fmt;
 
@@ -13,8 +15,13 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use crate::id::Digest;
-use crate::note::{
-    Note, NoteError, NoteSignature, TYPE_COSIGNATURE, TYPE_ED25519, check_name, key_id,
+use crate::note::{Note, NoteError, NoteSignature, TYPE_ED25519, check_name, key_id};
+
+#[cfg(test)]
+pub(crate) use cosignature::subtree_message;
+pub use cosignature::{
+    MAX_COSIGNATURE_TIME, MAX_COSIGNED_NAME_BYTES, cosign, cosign_mldsa, verify_cosignature,
+    verify_cosignature_mldsa, verify_cosignature_of,
 };
 
 /// Why a checkpoint or cosignature was refused.
@@ -41,8 +48,19 @@ pub enum CheckpointError {
     #[error("cannot accept checkpoint: the signature of {0:?} does not hold")]
     BadSignature(String),
     /// A cosignature of another form, or with time zero.
-    #[error("cannot read cosignature of {0:?}: not a time and an Ed25519 signature")]
+    #[error("cannot read cosignature of {0:?}: not a time and a signature of its type")]
     CosignatureForm(String),
+    /// A time or names that no ML-DSA-44 cosignature can have.
+    #[error(
+        "cannot cosign as {name:?} at {time}: the time must be from 1 to {MAX_COSIGNATURE_TIME}, \
+         and names have at most {MAX_COSIGNED_NAME_BYTES} bytes"
+    )]
+    CannotCosign {
+        /// The cosigner.
+        name: String,
+        /// The time asked for.
+        time: u64,
+    },
 }
 
 /// The head of a log.
@@ -93,44 +111,6 @@ pub fn sign(checkpoint: &Checkpoint, key: &SigningKey) -> Note {
     let bytes = key.sign(text.as_bytes()).to_bytes().to_vec();
     let signature = NoteSignature::new(&checkpoint.origin, id, bytes);
     Note::new(text, signature.into_iter().collect())
-}
-
-/// Cosigns a checkpoint (type 0x04) as `name` at `time`, seconds since 1970: as of then this is
-/// the largest consistent tree of the log that the cosigner has seen.
-pub fn cosign(
-    checkpoint: &Checkpoint,
-    name: &str,
-    key: &SigningKey,
-    time: u64,
-) -> Result<NoteSignature, NoteError> {
-    let signature = key.sign(&cosigned_message(checkpoint, time)).to_bytes();
-    let id = key_id(name, TYPE_COSIGNATURE, key.verifying_key().as_bytes());
-    NoteSignature::new(name, id, [time.to_be_bytes().as_slice(), &signature].concat())
-}
-
-/// Whether a signature line is the cosignature of `name` under `public`; gives its time, seconds
-/// since 1970.
-pub fn verify_cosignature(
-    checkpoint: &Checkpoint,
-    name: &str,
-    public: &[u8; 32],
-    signature: &NoteSignature,
-) -> Result<u64, CheckpointError> {
-    let named =
-        signature.name() == name && signature.key_id() == key_id(name, TYPE_COSIGNATURE, public);
-    if !named {
-        return Err(CheckpointError::NotSigned(name.to_owned()));
-    }
-    let form = || CheckpointError::CosignatureForm(name.to_owned());
-    let (time, bytes) = signature.bytes().split_first_chunk::<8>().ok_or_else(form)?;
-    let time = u64::from_be_bytes(*time);
-    let bytes: &[u8; 64] = bytes.try_into().map_err(|_| form())?;
-    if time == 0 {
-        return Err(form());
-    }
-    verify_strict(public, &cosigned_message(checkpoint, time), bytes)
-        .then_some(time)
-        .ok_or_else(|| CheckpointError::BadSignature(name.to_owned()))
 }
 
 /// A checkpoint whose log signature holds, with whatever other signatures came along.
@@ -195,11 +175,7 @@ impl SignedCheckpoint {
     }
 }
 
-fn cosigned_message(checkpoint: &Checkpoint, time: u64) -> Vec<u8> {
-    format!("cosignature/v1\ntime {time}\n{checkpoint}").into_bytes()
-}
-
-fn verify_strict(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+pub(crate) fn verify_strict(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     VerifyingKey::from_bytes(public)
         .and_then(|key| key.verify_strict(message, &Signature::from_bytes(signature)))
         .is_ok()
@@ -237,34 +213,6 @@ mod tests {
             SignedCheckpoint::verify(altered.as_bytes(), "test.example/ID", &public),
             Err(CheckpointError::BadSignature(_))
         ));
-    }
-
-    #[test]
-    fn a_cosignature_binds_its_time_and_name() {
-        let (log, public) = key(1);
-        let (witness, witness_public) = key(2);
-        let mut note = sign(&checkpoint(), &log);
-        let line = cosign(&checkpoint(), "test.example/SG", &witness, 99).unwrap();
-        note.add(line.clone());
-        note.add(line.clone());
-        let signed =
-            SignedCheckpoint::verify(note.to_string().as_bytes(), "test.example/ID", &public)
-                .unwrap();
-        assert_eq!(signed.signatures().count(), 2);
-        assert_eq!(signed.bare().signatures().len(), 1);
-        let check = |checkpoint: &Checkpoint, name: &str, line: &NoteSignature| {
-            verify_cosignature(checkpoint, name, &witness_public, line)
-        };
-        assert_eq!(check(&checkpoint(), "test.example/SG", &line), Ok(99));
-        assert!(check(&checkpoint(), "test.example/AU", &line).is_err());
-        let other = Checkpoint { size: 8, ..checkpoint() };
-        assert!(check(&other, "test.example/SG", &line).is_err());
-        let mut later = line.bytes().to_vec();
-        later[7] += 1;
-        let later = NoteSignature::new(line.name(), line.key_id(), later).unwrap();
-        assert!(check(&checkpoint(), "test.example/SG", &later).is_err());
-        let never = cosign(&checkpoint(), "test.example/SG", &witness, 0).unwrap();
-        assert!(check(&checkpoint(), "test.example/SG", &never).is_err(), "time zero");
     }
 
     #[test]

@@ -10,10 +10,12 @@
 
 pub mod cbor;
 pub mod checkpoint;
+pub mod cose_receipt;
 pub mod evidence;
 pub mod id;
 pub mod merkle;
 pub mod message;
+pub mod mldsa;
 pub mod note;
 pub mod part;
 pub mod policy;

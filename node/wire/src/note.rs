@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use crate::mldsa::MLDSA_PUBLIC_BYTES;
+
 /// Largest note accepted, in bytes.
 pub const MAX_NOTE_BYTES: usize = 256 * 1024;
 /// Most signatures accepted.
@@ -18,6 +20,8 @@ pub const MAX_SIGNATURES: usize = 512;
 pub const TYPE_ED25519: u8 = 0x01;
 /// Note signature type: timestamped Ed25519 cosignature (`cosignature/v1`).
 pub const TYPE_COSIGNATURE: u8 = 0x04;
+/// Note signature type: timestamped ML-DSA-44 cosignature (`subtree/v1`).
+pub const TYPE_MLDSA_COSIGNATURE: u8 = 0x06;
 
 /// Why a note was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,21 +177,60 @@ pub fn key_id(name: &str, type_: u8, public: &[u8]) -> [u8; 4] {
     id
 }
 
+/// A public key, by the type of the signatures that it verifies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKey {
+    /// [`TYPE_ED25519`]: a log's key.
+    Ed25519([u8; 32]),
+    /// [`TYPE_COSIGNATURE`]: a cosigner's Ed25519 key.
+    Cosignature([u8; 32]),
+    /// [`TYPE_MLDSA_COSIGNATURE`]: a cosigner's ML-DSA-44 key.
+    MlDsaCosignature(Box<[u8; MLDSA_PUBLIC_BYTES]>),
+}
+
+impl PublicKey {
+    /// The signature type.
+    pub fn type_(&self) -> u8 {
+        match self {
+            Self::Ed25519(_) => TYPE_ED25519,
+            Self::Cosignature(_) => TYPE_COSIGNATURE,
+            Self::MlDsaCosignature(_) => TYPE_MLDSA_COSIGNATURE,
+        }
+    }
+
+    /// The key itself.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(public) | Self::Cosignature(public) => public,
+            Self::MlDsaCosignature(public) => public.as_slice(),
+        }
+    }
+
+    fn from_bytes(type_: u8, public: &[u8]) -> Option<Self> {
+        match type_ {
+            TYPE_ED25519 => Some(Self::Ed25519(public.try_into().ok()?)),
+            TYPE_COSIGNATURE => Some(Self::Cosignature(public.try_into().ok()?)),
+            TYPE_MLDSA_COSIGNATURE => {
+                Some(Self::MlDsaCosignature(Box::new(public.try_into().ok()?)))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A public key with its name, as `vkey` text: `name+key id in hex+base64(type ‖ public key)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     /// Name of the key.
     pub name: String,
-    /// Signature type: [`TYPE_ED25519`] or [`TYPE_COSIGNATURE`].
-    pub type_: u8,
-    /// Ed25519 public key.
-    pub public: [u8; 32],
+    /// The key.
+    pub public: PublicKey,
 }
 
 impl VerifierKey {
     /// Its key id.
     pub fn key_id(&self) -> [u8; 4] {
-        key_id(&self.name, self.type_, &self.public)
+        key_id(&self.name, self.public.type_(), self.public.as_bytes())
     }
 
     /// Reads the `vkey` text.
@@ -198,16 +241,15 @@ impl VerifierKey {
         check_name(name)?;
         let key = STANDARD.decode(key).map_err(|_| bad())?;
         let (type_, public) = key.split_first().ok_or_else(bad)?;
-        let public: [u8; 32] = public.try_into().map_err(|_| bad())?;
-        let key = Self { name: name.to_owned(), type_: *type_, public };
-        let known = matches!(key.type_, TYPE_ED25519 | TYPE_COSIGNATURE);
-        if known && hex::encode(key.key_id()) == hash { Ok(key) } else { Err(bad()) }
+        let public = PublicKey::from_bytes(*type_, public).ok_or_else(bad)?;
+        let key = Self { name: name.to_owned(), public };
+        if hex::encode(key.key_id()) == hash { Ok(key) } else { Err(bad()) }
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[self.type_], self.public.as_slice()].concat();
+        let key = [&[self.public.type_()], self.public.as_bytes()].concat();
         write!(f, "{}+{}+{}", self.name, hex::encode(self.key_id()), STANDARD.encode(key))
     }
 }
@@ -253,10 +295,26 @@ mod tests {
 
     #[test]
     fn verifier_keys_are_read_back_and_a_wrong_hash_is_refused() {
-        let key = VerifierKey { name: "n".into(), type_: TYPE_ED25519, public: [7; 32] };
-        assert_eq!(VerifierKey::parse(&key.to_string()).unwrap(), key);
-        let other = key.to_string().replacen("n+", "m+", 1);
-        assert_eq!(VerifierKey::parse(&other), Err(NoteError::VerifierKey));
+        for public in [
+            PublicKey::Ed25519([7; 32]),
+            PublicKey::Cosignature([7; 32]),
+            PublicKey::MlDsaCosignature(Box::new([7; MLDSA_PUBLIC_BYTES])),
+        ] {
+            let key = VerifierKey { name: "n".into(), public };
+            assert_eq!(VerifierKey::parse(&key.to_string()).unwrap(), key);
+            let other = key.to_string().replacen("n+", "m+", 1);
+            assert_eq!(VerifierKey::parse(&other), Err(NoteError::VerifierKey));
+        }
+    }
+
+    #[test]
+    fn refuses_verifier_keys_of_an_unknown_type_or_another_length() {
+        for (type_, length) in [(0x01, 33), (0x04, 31), (0x06, 1311), (0x06, 32), (0x02, 32)] {
+            let public = vec![7; length];
+            let id = hex::encode(key_id("n", type_, &public));
+            let vkey = format!("n+{id}+{}", STANDARD.encode([&[type_], &public[..]].concat()));
+            assert_eq!(VerifierKey::parse(&vkey), Err(NoteError::VerifierKey), "{vkey}");
+        }
     }
 
     proptest! {

@@ -1,16 +1,19 @@
 //! Witness policies: C2SP `tlog-policy`, the file that says whose word a verifier takes.
 //!
-//! A policy names logs, witnesses, groups of witnesses and one quorum. Our profile takes Ed25519
-//! keys only (logs type 0x01, witnesses type 0x04), text in UTF-8, and a newline at the end, since
-//! a name that is cut short could be another name.
+//! A policy names logs, witnesses, groups of witnesses and one quorum. Our profile takes logs with
+//! a key of type 0x01, witnesses with one of type 0x04 or 0x06, text in UTF-8, and a newline at the
+//! end, since a name that is cut short could be another name.
+//!
+//! A member that cosigns with both kinds is two witnesses of different names; a group of the two,
+//! `any` or `all`, makes it count once.
 //!
 //! This module knows nothing of the register, of clocks, or of how old a cosignature may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::checkpoint::{CheckpointError, SignedCheckpoint, verify_cosignature};
-use crate::note::{TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey};
+use crate::checkpoint::{CheckpointError, SignedCheckpoint, verify_cosignature_of};
+use crate::note::{PublicKey, VerifierKey};
 
 /// Largest policy accepted, in bytes.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
@@ -60,8 +63,8 @@ pub enum LineError {
     #[error("not a log, witness, group or quorum line (hint: comments begin with #)")]
     Form,
     /// Not a verifier key, or of a type that does not fit.
-    #[error("not a verifier key of type {0:#04x}")]
-    Key(u8),
+    #[error("not a verifier key of type {0}")]
+    Key(&'static str),
     /// A name or key for the second time.
     #[error("{0:?} is defined twice, or its key is")]
     Repeated(String),
@@ -174,7 +177,8 @@ impl Policy {
     pub fn verify_log(&self, note: &[u8], origin: &str) -> Result<SignedCheckpoint, PolicyError> {
         let mut refused = PolicyError::UnknownLog(origin.to_owned());
         for log in self.logs.iter().filter(|log| log.key.name == origin) {
-            match SignedCheckpoint::verify(note, origin, &log.key.public) {
+            let PublicKey::Ed25519(public) = &log.key.public else { continue };
+            match SignedCheckpoint::verify(note, origin, public) {
                 Ok(signed) => return Ok(signed),
                 // Another key of the same log may have signed.
                 Err(cause @ CheckpointError::NotSigned(_)) => refused = cause.into(),
@@ -198,7 +202,7 @@ impl Policy {
             let (key, id) = (&witness.key, witness.key.key_id());
             let lines = signed.signatures().filter(|s| s.name() == key.name && s.key_id() == id);
             let times = lines
-                .map(|line| verify_cosignature(signed.checkpoint(), &key.name, &key.public, line))
+                .map(|line| verify_cosignature_of(signed.checkpoint(), key, line))
                 .collect::<Result<Vec<u64>, _>>()?;
             let counts = excluding != Some(key.name.as_str());
             if let Some(time) = times.into_iter().min().filter(|_| counts) {
@@ -278,13 +282,17 @@ impl<'a> Draft<'a> {
     }
 
     fn log(&mut self, key: &str, url: Option<&str>) -> Result<(), LineError> {
-        let key = read_key(key, TYPE_ED25519)?;
+        let key = VerifierKey::parse(key).ok();
+        let key = key.filter(|key| matches!(key.public, PublicKey::Ed25519(_)));
+        let key = key.ok_or(LineError::Key("0x01"))?;
         let name = key.name.clone();
         add(&mut self.logs, Party { name, key, url: url.map(str::to_owned) })
     }
 
     fn witness(&mut self, name: &'a str, key: &str, url: Option<&str>) -> Result<(), LineError> {
-        let key = read_key(key, TYPE_COSIGNATURE)?;
+        let key = VerifierKey::parse(key).ok();
+        let key = key.filter(|key| !matches!(key.public, PublicKey::Ed25519(_)));
+        let key = key.ok_or(LineError::Key("0x04 or 0x06"))?;
         self.define(name)?;
         add(&mut self.witnesses, Party { name: name.to_owned(), key, url: url.map(str::to_owned) })
     }
@@ -345,16 +353,12 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn read_key(text: &str, type_: u8) -> Result<VerifierKey, LineError> {
-    let key = VerifierKey::parse(text).ok().filter(|key| key.type_ == type_);
-    key.ok_or(LineError::Key(type_))
-}
-
 /// Keys are duplicates if they are the same public key, whatever their names.
 fn add(parties: &mut Vec<Party>, party: Party) -> Result<(), LineError> {
     if parties.len() == MAX_DEFINITIONS {
         Err(LineError::TooMany)
-    } else if parties.iter().any(|other| other.key.public == party.key.public) {
+    } else if parties.iter().any(|other| other.key.public.as_bytes() == party.key.public.as_bytes())
+    {
         Err(LineError::Repeated(party.name))
     } else {
         parties.push(party);

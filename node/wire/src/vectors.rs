@@ -1,9 +1,10 @@
 //! Writes `conformance/vectors/{part,entry,seal}`, or holds this implementation to the files there,
-//! in the way of [`crate::merkle::vectors`].
+//! in the way of [`crate::merkle::vectors`]; and the vectors of others.
 
 mod entry;
 mod part;
 mod seal;
+mod wycheproof;
 
 use crate::id::{MemberId, RecordId};
 

@@ -1,8 +1,9 @@
 //! What a policy accepts and refuses.
 
 use super::*;
-use crate::checkpoint::{Checkpoint, cosign, sign};
+use crate::checkpoint::{Checkpoint, cosign, cosign_mldsa, sign};
 use crate::id::Digest;
+use crate::mldsa::MlDsaKey;
 use crate::note::NoteSignature;
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
@@ -13,16 +14,23 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-fn verifier(name: &str, type_: u8, seed: u8) -> VerifierKey {
-    VerifierKey { name: name.into(), type_, public: key(seed).verifying_key().to_bytes() }
+fn public(seed: u8) -> [u8; 32] {
+    key(seed).verifying_key().to_bytes()
 }
 
-fn witness(name: &str, seed: u8) -> VerifierKey {
-    verifier(&format!("test.example/{name}"), TYPE_COSIGNATURE, seed)
+fn witness(member: &str, seed: u8) -> VerifierKey {
+    let public = PublicKey::Cosignature(public(seed));
+    VerifierKey { name: format!("test.example/{member}"), public }
+}
+
+/// The ML-DSA-44 key of the same member.
+fn witness_mldsa(member: &str, seed: u8) -> VerifierKey {
+    let public = Box::new(MlDsaKey::from_seed(&[seed; 32]).public());
+    VerifierKey { public: PublicKey::MlDsaCosignature(public), ..witness(member, seed) }
 }
 
 fn log() -> VerifierKey {
-    verifier(ORIGIN, TYPE_ED25519, 1)
+    VerifierKey { name: ORIGIN.into(), public: PublicKey::Ed25519(public(1)) }
 }
 
 fn head() -> Checkpoint {
@@ -35,7 +43,7 @@ fn cosigned(by: &[(&str, u8, u64)]) -> SignedCheckpoint {
     for (name, seed, time) in by {
         note.add(cosign(&head(), &format!("test.example/{name}"), &key(*seed), *time).unwrap());
     }
-    SignedCheckpoint::verify(note.to_string().as_bytes(), ORIGIN, &log().public).unwrap()
+    SignedCheckpoint::verify(note.to_string().as_bytes(), ORIGIN, &public(1)).unwrap()
 }
 
 /// Witnesses ID, SG, AU and MY under the names A to D, then these lines.
@@ -92,9 +100,42 @@ fn unknown_cosigners_are_ignored_and_a_false_known_one_refuses_the_note() {
     let mut note = signed.note().clone();
     let false_one = vec![1; 72];
     note.add(NoteSignature::new("test.example/AU", witness("AU", 4).key_id(), false_one).unwrap());
-    let signed =
-        SignedCheckpoint::verify(note.to_string().as_bytes(), ORIGIN, &log().public).unwrap();
+    let signed = SignedCheckpoint::verify(note.to_string().as_bytes(), ORIGIN, &public(1)).unwrap();
     assert!(matches!(policy.evaluate(&signed, None), Err(PolicyError::Checkpoint(_))));
+}
+
+#[test]
+fn a_quorum_counts_mldsa_cosignatures_and_a_group_counts_one_member_once() {
+    let mldsa =
+        format!("witness B6 {}\nwitness C6 {}\n", witness_mldsa("SG", 3), witness_mldsa("AU", 4));
+    let cosigned = |ed25519: &[(&str, u8, u64)], mldsa: &[(&str, u8, u64)]| {
+        let mut note = cosigned(ed25519).note().clone();
+        for (member, seed, time) in mldsa {
+            let (name, key) = (format!("test.example/{member}"), MlDsaKey::from_seed(&[*seed; 32]));
+            note.add(cosign_mldsa(&head(), &name, &key, *time).unwrap());
+        }
+        SignedCheckpoint::verify(note.to_string().as_bytes(), ORIGIN, &public(1)).unwrap()
+    };
+    let reached = |lines: &str, signed: &SignedCheckpoint| {
+        let policy = policy(&format!("{mldsa}{lines}")).unwrap();
+        assert_eq!(Policy::parse(policy.to_string().as_bytes()).unwrap(), policy);
+        policy.evaluate(signed, Some(ORIGIN)).map(|result| result.satisfied)
+    };
+    let (sg, au, stranger) = (("SG", 3, 10), ("AU", 4, 20), ("SG", 9, 10));
+    assert_eq!(reached("quorum B6\n", &cosigned(&[], &[sg])), Ok(true));
+    assert_eq!(reached("quorum B6\n", &cosigned(&[sg], &[au])), Ok(false));
+    assert_eq!(reached("quorum B6\n", &cosigned(&[sg], &[stranger])), Ok(false));
+    let both = "group SG all B B6\nquorum SG\n";
+    assert_eq!(reached(both, &cosigned(&[sg], &[sg])), Ok(true));
+    assert_eq!(reached(both, &cosigned(&[sg], &[])), Ok(false));
+    let two = "group SG any B B6\ngroup AU any C C6\ngroup G 2 SG AU D\nquorum G\n";
+    assert_eq!(reached(two, &cosigned(&[sg], &[sg])), Ok(false));
+    assert_eq!(reached(two, &cosigned(&[sg], &[au])), Ok(true));
+    let mut note = cosigned(&[sg], &[au]).note().clone();
+    let id = witness_mldsa("SG", 3).key_id();
+    note.add(NoteSignature::new("test.example/SG", id, vec![1; 8 + 2420]).unwrap());
+    let signed = SignedCheckpoint::verify(note.to_string().as_bytes(), ORIGIN, &public(1)).unwrap();
+    assert!(matches!(reached(two, &signed), Err(PolicyError::Checkpoint(_))), "a false line");
 }
 
 #[test]
@@ -114,8 +155,13 @@ fn a_checkpoint_is_taken_from_a_log_of_the_policy_only() {
 #[test]
 fn refuses_lines_that_contradict_or_say_nothing() {
     let repeated_key = format!("witness E {}\nquorum none\n", witness("XX", 3));
-    let repeated_log = format!("log {}\nquorum none\n", verifier("o", TYPE_ED25519, 1));
-    let wrong_type = format!("witness E {}\nquorum none\n", verifier("o", TYPE_ED25519, 8));
+    let repeated_log = format!("log {}\nquorum none\n", VerifierKey { name: "o".into(), ..log() });
+    let ed25519 = PublicKey::Ed25519(public(8));
+    let wrong_type = VerifierKey { name: "o".into(), public: ed25519 };
+    let wrong_type = format!("witness E {wrong_type}\nquorum none\n");
+    let mldsa_log = format!("log {}\nquorum none\n", witness_mldsa("XX", 8));
+    let mldsa = ["XX", "YY"].map(|member| witness_mldsa(member, 8));
+    let repeated_mldsa = format!("witness E {}\nwitness F {}\nquorum none\n", mldsa[0], mldsa[1]);
     let reserved = format!("witness none {}\nquorum none\n", witness("XX", 8));
     for bad in [
         "quorum E\n",
@@ -142,6 +188,8 @@ fn refuses_lines_that_contradict_or_say_nothing() {
         &repeated_key,
         &repeated_log,
         &wrong_type,
+        &mldsa_log,
+        &repeated_mldsa,
         &reserved,
     ] {
         assert!(policy(bad).is_err(), "{bad:?}");

@@ -2,12 +2,17 @@
 //! the way of [`crate::merkle::vectors`].
 
 use ed25519_dalek::SigningKey;
+use ml_dsa::{MlDsa44, SigningKey as MlDsaSigningKey};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::checkpoint::{Checkpoint, cosign, sign, verify_cosignature};
+use crate::checkpoint::{
+    Checkpoint, cosign, cosign_mldsa, sign, subtree_message, verify_cosignature,
+    verify_cosignature_of,
+};
 use crate::merkle::vectors::{proven, settle};
-use crate::note::{Note, NoteSignature, TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey};
+use crate::mldsa::MlDsaKey;
+use crate::note::{Note, NoteSignature, PublicKey, VerifierKey};
 
 const ORIGIN: &str = "test.example/ID";
 const SIZE: u64 = 7;
@@ -16,8 +21,16 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-fn verifier(name: &str, type_: u8, seed: u8) -> VerifierKey {
-    VerifierKey { name: name.to_owned(), type_, public: key(seed).verifying_key().to_bytes() }
+fn public(seed: u8) -> [u8; 32] {
+    key(seed).verifying_key().to_bytes()
+}
+
+fn log() -> VerifierKey {
+    VerifierKey { name: ORIGIN.to_owned(), public: PublicKey::Ed25519(public(1)) }
+}
+
+fn cosigner(name: &str, seed: u8) -> VerifierKey {
+    VerifierKey { name: name.to_owned(), public: PublicKey::Cosignature(public(seed)) }
 }
 
 fn head() -> Checkpoint {
@@ -26,6 +39,16 @@ fn head() -> Checkpoint {
 
 fn line(name: &str, seed: u8, time: u64) -> NoteSignature {
     cosign(&head(), name, &key(seed), time).unwrap()
+}
+
+/// The ML-DSA-44 key of a cosigner.
+fn mldsa_cosigner(name: &str, seed: u8) -> VerifierKey {
+    let public = Box::new(MlDsaKey::from_seed(&[seed; 32]).public());
+    VerifierKey { name: name.to_owned(), public: PublicKey::MlDsaCosignature(public) }
+}
+
+fn mldsa_line(name: &str, seed: u8, time: u64) -> NoteSignature {
+    cosign_mldsa(&head(), name, &MlDsaKey::from_seed(&[seed; 32]), time).unwrap()
 }
 
 /// The head with these cosigners, each with its key's seed and time.
@@ -43,7 +66,7 @@ fn spoilt(line: &NoteSignature) -> NoteSignature {
 }
 
 fn checkpoints() -> Value {
-    let (log, good) = (verifier(ORIGIN, TYPE_ED25519, 1), note(&[]).to_string());
+    let good = note(&[]).to_string();
     let signed = |text: String| {
         let other = Checkpoint { origin: ORIGIN.to_owned(), ..head() };
         let id = sign(&other, &key(1)).signatures()[0].key_id();
@@ -83,18 +106,17 @@ fn checkpoints() -> Value {
         ("no signature", false, format!("{text}\n")),
     ]
     .map(|(why, valid, note)| {
-        let verdict = SignedCheckpoint::verify(note.as_bytes(), ORIGIN, &log.public);
+        let verdict = SignedCheckpoint::verify(note.as_bytes(), ORIGIN, &public(1));
         assert_eq!(verdict.is_ok(), valid, "{why}: {verdict:?}");
         let head = verdict.ok().map(|v| v.checkpoint().clone());
         let head = head.map(|h| json!({ "size": h.size, "root": h.root }));
         json!({ "why": why, "valid": valid, "note": note, "head": head })
     });
-    json!({ "vkey": log.to_string(), "cases": cases })
+    json!({ "vkey": log().to_string(), "cases": cases })
 }
 
 fn cosignatures() -> Value {
     let name = "test.example/SG";
-    let cosigner = verifier(name, TYPE_COSIGNATURE, 3);
     let good = line(name, 3, 1_700_000_000);
     let other = Checkpoint { size: 8, ..head() };
     let mut later = good.bytes().to_vec();
@@ -112,18 +134,75 @@ fn cosignatures() -> Value {
         ("a signature without a time", None, plain),
     ]
     .map(|(why, time, line)| {
-        let verdict = verify_cosignature(&head(), name, &cosigner.public, &line);
+        let verdict = verify_cosignature(&head(), name, &public(3), &line);
         assert_eq!(verdict.clone().ok(), time, "{why}: {verdict:?}");
         json!({ "why": why, "line": line.to_string(), "time": time })
     });
-    json!({ "vkey": cosigner.to_string(), "text": head().to_string(), "cases": cases })
+    json!({ "vkey": cosigner(name, 3).to_string(), "text": head().to_string(), "cases": cases })
+}
+
+/// ML-DSA-44 cosignatures, of which some sign something else than they ought to.
+fn mldsa_cosignatures() -> Value {
+    const TIME: u64 = 1_700_000_000;
+    let (name, other_name, seed) = ("test.example/SG", "test.example/AU", [3; 32]);
+    let (key, ml_dsa_key) =
+        (MlDsaKey::from_seed(&seed), MlDsaSigningKey::<MlDsa44>::from_seed(&seed.into()));
+    let (cosigner, good) = (mldsa_cosigner(name, 3), mldsa_line(name, 3, TIME));
+    let of = |time: u64, signature: &[u8]| {
+        let bytes = [time.to_be_bytes().as_slice(), signature].concat();
+        NoteSignature::new(name, cosigner.key_id(), bytes).unwrap()
+    };
+    let signed = |time, message: &[u8]| of(time, &key.sign(message));
+    let message = |name, time, start| subtree_message(&head(), name, time, start).unwrap();
+    let over = |head: Checkpoint| signed(TIME, &subtree_message(&head, name, TIME, 0).unwrap());
+    let right = message(name, TIME, 0);
+    let expanded = ml_dsa_key.expanded_key();
+    let random = expanded.sign_internal(&[&[0, 0], &right], &[7; 32].into()).encode();
+    let context = expanded.sign_deterministic(&right, b"subtree/v1").unwrap().encode();
+    let ed25519 = format!("cosignature/v1\ntime {TIME}\n{}", head());
+    let renamed = NoteSignature::new(other_name, good.key_id(), good.bytes().to_vec()).unwrap();
+    let root = merkle::leaf_hash(b"another");
+    let cases = [
+        ("as signed", Some(TIME), good.clone()),
+        ("signed with randomness", Some(TIME), of(TIME, &random)),
+        ("a time beyond 2^32", Some(1 << 40), mldsa_line(name, 3, 1 << 40)),
+        ("the last time", Some((1 << 63) - 1), mldsa_line(name, 3, (1 << 63) - 1)),
+        ("a time of 64 bits", None, signed(1 << 63, &message(name, 1 << 63, 0))),
+        ("time zero", None, signed(0, &message(name, 0, 0))),
+        ("another time", None, of(TIME + 1, &good.bytes()[8..])),
+        ("of another size", None, over(Checkpoint { size: 8, ..head() })),
+        ("of another root", None, over(Checkpoint { root, ..head() })),
+        ("of another log", None, over(Checkpoint { origin: other_name.to_owned(), ..head() })),
+        ("of a subtree that starts later", None, signed(TIME, &message(name, TIME, 4))),
+        ("signed for another cosigner's name", None, signed(TIME, &message(other_name, TIME, 0))),
+        ("in the name of another cosigner", None, renamed),
+        ("of the text that Ed25519 signs", None, signed(TIME, ed25519.as_bytes())),
+        ("without the label", None, signed(TIME, &right[12..])),
+        ("with a context", None, of(TIME, &context)),
+        ("another key", None, mldsa_line(name, 4, TIME)),
+        ("an Ed25519 cosignature", None, line(name, 3, TIME)),
+        ("one bit flipped", None, spoilt(&good)),
+        ("a signature without a time", None, {
+            NoteSignature::new(name, good.key_id(), good.bytes()[8..].to_vec()).unwrap()
+        }),
+        ("one byte more", None, of(TIME, &[&good.bytes()[8..], &[0]].concat())),
+    ]
+    .map(|(why, time, line)| {
+        let verdict = verify_cosignature_of(&head(), &cosigner, &line);
+        assert_eq!(verdict.clone().ok(), time, "{why}: {verdict:?}");
+        json!({ "why": why, "line": line.to_string(), "time": time })
+    });
+    json!({
+        "seed": hex::encode(seed), "vkey": cosigner.to_string(), "text": head().to_string(),
+        "cases": cases,
+    })
 }
 
 fn policy_text(rules: &str) -> String {
-    let log = verifier(ORIGIN, TYPE_ED25519, 1);
+    let log = log();
     let mut text = format!("# a federation of four\nlog {log} https://id.example/\n\n");
     for (name, member, seed) in [("A", "ID", 2), ("B", "SG", 3), ("C", "AU", 4), ("D", "MY", 5)] {
-        let key = verifier(&format!("test.example/{member}"), TYPE_COSIGNATURE, seed);
+        let key = cosigner(&format!("test.example/{member}"), seed);
         text.push_str(&format!("witness {name} {key}\n"));
     }
     text + rules
@@ -137,6 +216,19 @@ fn policies() -> Value {
         ("test.example/MY", 5, 30),
     );
     let two = "group G 2 A B C D\nquorum G\n";
+    let [owner6, sg6, au6] = [id, sg, au].map(|(name, seed, _)| mldsa_cosigner(name, seed));
+    let own = format!("witness A6 {owner6}\nquorum A6\n");
+    let one = format!("witness B6 {sg6}\nquorum B6\n");
+    let both = format!("witness B6 {sg6}\ngroup SG all B B6\nquorum SG\n");
+    let kinds = "group SG any B B6\ngroup AU any C C6\ngroup G 2 SG AU\nquorum G\n";
+    let either = format!("witness B6 {sg6}\nwitness C6 {au6}\n{kinds}");
+    let mldsa = |by: &[(&str, u8, u64)], by_mldsa: &[(&str, u8, u64)]| {
+        let mut note = note(by);
+        by_mldsa.iter().for_each(|(name, seed, time)| note.add(mldsa_line(name, *seed, *time)));
+        note
+    };
+    let mut false_sg = mldsa(&[sg], &[au]);
+    false_sg.add(spoilt(&mldsa_line(sg.0, sg.1, sg.2)));
     let mut false_au = note(&[sg]);
     false_au.add(spoilt(&line(au.0, au.1, au.2)));
     let evaluations = [
@@ -149,6 +241,15 @@ fn policies() -> Value {
         ("one twice counts once", two, note(&[sg, (sg.0, 3, 11)]), Some(false)),
         ("a stranger does not count", two, note(&[sg, ("x.example", 9, 5)]), Some(false)),
         ("a false line of a witness", two, false_au, None),
+        ("an ML-DSA cosignature counts", &one, mldsa(&[], &[sg]), Some(true)),
+        ("Ed25519 in its place", &one, mldsa(&[sg], &[au]), Some(false)),
+        ("a stranger's ML-DSA key in its place", &one, mldsa(&[], &[(sg.0, 9, 9)]), Some(false)),
+        ("the log's owner does not count with ML-DSA", &own, mldsa(&[], &[id]), Some(false)),
+        ("both kinds, as asked for", &both, mldsa(&[sg], &[sg]), Some(true)),
+        ("one of both kinds asked for", &both, mldsa(&[sg], &[]), Some(false)),
+        ("either kind of two", &either, mldsa(&[sg], &[au]), Some(true)),
+        ("both kinds of one of two", &either, mldsa(&[sg], &[sg]), Some(false)),
+        ("a false ML-DSA line of a witness", &either, false_sg, None),
         ("all of a group", "group G all B C\nquorum G\n", note(&[sg, au]), Some(true)),
         ("not all of a group", "group G all B C\nquorum G\n", note(&[sg]), Some(false)),
         ("nested", "group G any B C\ngroup H all G D\nquorum H\n", note(&[au, my]), Some(true)),
@@ -170,7 +271,8 @@ fn policies() -> Value {
             "witnesses": result.map(|r| r.witnesses),
         })
     });
-    let same = verifier("x.example", TYPE_COSIGNATURE, 3);
+    let same = cosigner("x.example", 3);
+    let again = VerifierKey { name: "x.example".to_owned(), ..au6.clone() };
     let refused = [
         "",
         "quorum E\n",
@@ -189,6 +291,9 @@ fn policies() -> Value {
         "group G any none\nquorum G\n",
         "trust A\nquorum B\n",
         &format!("witness E {same}\nquorum B\n"),
+        &format!("log {au6}\nquorum B\n"),
+        &format!("witness E {au6}\nwitness F {again}\nquorum B\n"),
+        &format!("witness E {}\nquorum B\n", log()),
         "quorum G\ngroup G any A\n",
     ]
     .map(policy_text);
@@ -199,7 +304,6 @@ fn policies() -> Value {
 fn receipts() -> Value {
     let text = policy_text("group G 2 A B C D\nquorum G\n");
     let policy = Policy::parse(text.as_bytes()).unwrap();
-    let log = verifier(ORIGIN, TYPE_ED25519, 1);
     let witnessed = note(&[("test.example/SG", 3, 10), ("test.example/AU", 4, 20)]).to_string();
     let (leaf, proof, _) = proven(4, SIZE);
     let other_leaf = proven(5, SIZE).0;
@@ -241,7 +345,7 @@ fn receipts() -> Value {
     ]
     .map(|(why, valid, leaf, text)| {
         let verdict = Receipt::parse(&text)
-            .and_then(|r| r.verify_witnessed(&leaf, ORIGIN, &log.public, &policy));
+            .and_then(|r| r.verify_witnessed(&leaf, ORIGIN, &public(1), &policy));
         assert_eq!(verdict.is_ok(), valid, "{why}: {verdict:?}");
         json!({ "why": why, "valid": valid, "leaf": hex::encode(leaf), "receipt": text })
     });
@@ -255,6 +359,7 @@ fn the_checkpoint_vectors_are_what_this_program_computes() {
         &[
             ("checkpoint.json", checkpoints()),
             ("cosignature.json", cosignatures()),
+            ("cosignature-mldsa.json", mldsa_cosignatures()),
             ("policy.json", policies()),
             ("receipt.json", receipts()),
         ],

@@ -29,6 +29,7 @@ pub use manifest::{
 };
 use sign1::Sign1;
 pub use sign1::SignVerifier;
+pub(crate) use sign1::{ALG_ED25519, TAG_SIGN1, sig_structure};
 
 /// The profile of formats that this version reads and writes; it pins every code point.
 pub const PROFILE: u64 = 1;

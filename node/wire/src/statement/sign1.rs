@@ -8,9 +8,9 @@ use crate::id::{Digest, ed25519_thumbprint};
 use super::{Claims, StatementError};
 
 /// COSE algorithm Ed25519 (RFC 9864).
-const ALG_ED25519: i64 = -19;
+pub(crate) const ALG_ED25519: i64 = -19;
 /// COSE tag of COSE_Sign1.
-const TAG_SIGN1: u64 = 18;
+pub(crate) const TAG_SIGN1: u64 = 18;
 
 /// The COSE_Sign1 envelope that statements and range answers share.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +114,7 @@ impl SignVerifier {
 }
 
 /// `Sig_structure` of RFC 9052 §4.4 for a COSE_Sign1 without external data.
-fn sig_structure(protected: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn sig_structure(protected: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(32 + protected.len() + payload.len());
     cbor::write_array_head(4, &mut bytes);
     cbor::write_text("Signature1", &mut bytes);
