@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use sealwire_schemas::{Finding, Standard};
+use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::message::{Announcement, Item};
 use sealwire_wire::receipt::Receipt;
@@ -173,11 +174,29 @@ pub fn classes_for(context: &Context, record: &RecordManifest, member: &MemberId
 
 /// The proof for one entry: C2SP tlog-proof under the latest checkpoint held, with cosignatures
 /// and the statement that it proves.
-pub fn receipt(context: &Context, id: &RecordId) -> Result<String, Refusal> {
+pub fn receipt(context: &Context, id: &RecordId) -> Result<Receipt, Refusal> {
     let (log, index, entry) = stored(context, id)?;
     let (note, size) = cosigned_checkpoint(context, &log, index)?;
     let proof = context.reader.inclusion_proof(&log, index, size).map_err(fault)?;
-    Ok(Receipt::new(index, proof, note).with_statement(entry.item.statement).to_string())
+    Ok(Receipt::new(index, proof, note).with_statement(entry.item.statement))
+}
+
+/// The same for a record of ours as a COSE receipt (RFC 9942) beside its checkpoint.
+pub fn cose_receipt(context: &Context, id: &RecordId) -> Result<Vec<u8>, Refusal> {
+    let (log, ..) = stored(context, id)?;
+    if log != context.own {
+        return Err(Refusal::new(
+            "not-ours",
+            409,
+            format!("cannot make a COSE receipt of {id}: it is a record of {log}"),
+            "ask its originator, whose log key signs it; the tlog-proof is here",
+        ));
+    }
+    let export = Export::sign(&receipt(context, id)?, &context.keys.log);
+    let export = export.map_err(|cause| {
+        Refusal::new("no-cose-receipt", 409, cause.to_string(), "use the tlog-proof")
+    })?;
+    Ok(export.to_bytes())
 }
 
 /// The entry as a file that proves itself: the record, the audience secrets as wrapped, the

@@ -39,8 +39,11 @@ pub fn start(log: &Log) -> Result<(), TelemetryError> {
     // libp2p's gossipsub would write the bytes of messages.
     let quiet = "libp2p_gossipsub=error".parse().expect("a target and a level is a directive");
     let directives = directives.add_directive(quiet);
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(directives).with_writer(std::io::stderr);
+    // A log that cannot be written, on a full disk, is no reason to end a thread by a panic.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(directives)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     if log.json {
         builder.json().flatten_event(true).finish().try_init()?;
     } else {

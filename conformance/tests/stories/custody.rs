@@ -190,6 +190,23 @@ fn a_receipt_is_verified_alone_and_a_forged_one_is_refuted() {
     assert!(detail(7).starts_with("2 cosigned"), "{report}");
     assert!(!report["not_proved"].as_array().unwrap().is_empty());
 
+    // The same for programs that read COSE; any byte changed refutes it.
+    let cose = world.dir().join("first.cose");
+    let export = ["receipt", first, "--cose", "--config", text(&config), "--out", text(&cose)];
+    assert!(run(&export).status.success());
+    let (code, report) = verify(&cose, &versions);
+    assert_eq!(code, 0, "{report}");
+    let bytes = fs::read(&cose).unwrap();
+    for at in [3, bytes.len() / 4, bytes.len() / 2, bytes.len() - 20] {
+        let mut spoilt = bytes.clone();
+        spoilt[at] ^= 1;
+        fs::write(&cose, &spoilt).unwrap();
+        let (code, report) = verify(&cose, &versions);
+        assert_eq!(code, 1, "byte {at}: {report}");
+    }
+    let foreign = world.node("SG").get(&format!("/v1/records/{first}/cose-receipt"));
+    assert_eq!(foreign.with(409)["code"], "not-ours");
+
     // The same as a page: everything in it, nothing from elsewhere, and never over another file.
     let page = world.dir().join("report.html");
     for wanted in [0, 2] {

@@ -58,6 +58,9 @@ pub struct ShowArgs {
 pub struct ReceiptArgs {
     /// The record's id, urn:uuid:…
     pub id: RecordId,
+    /// As a COSE receipt (RFC 9942) beside its checkpoint, in CBOR; for a record of this member.
+    #[arg(long)]
+    pub cose: bool,
     /// Write to this new file instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -140,7 +143,8 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Exit, Failure> {
 /// Prints the proof that a record is in its log, which stands by itself.
 pub fn receipt(args: &ReceiptArgs, output: Output) -> Result<Exit, Failure> {
     let client = args.connection.open()?;
-    let answer = client.get(&format!("/v1/records/{}/receipt", args.id))?.accepted()?;
+    let form = if args.cose { "cose-receipt" } else { "receipt" };
+    let answer = client.get(&format!("/v1/records/{}/{form}", args.id))?.accepted()?;
     write(&answer.body, args.out.as_deref(), output)
 }
 

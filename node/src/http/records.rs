@@ -173,6 +173,15 @@ pub(super) async fn receipt(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], proof).into_response())
 }
 
+pub(super) async fn cose_receipt(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = record_id(id)?;
+    let export = ask(&app, move |node| node.cose_receipt(&id)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/cbor")], export).into_response())
+}
+
 pub(super) async fn entry(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,

@@ -313,7 +313,12 @@ impl NodeHandle {
 
     /// The proof for one entry (C2SP tlog-proof).
     pub fn receipt(&self, id: &RecordId) -> Result<String, Refusal> {
-        feed::receipt(&self.inner.context, id)
+        feed::receipt(&self.inner.context, id).map(|receipt| receipt.to_string())
+    }
+
+    /// The proof for one entry of ours as a COSE receipt (RFC 9942) beside its checkpoint.
+    pub fn cose_receipt(&self, id: &RecordId) -> Result<Vec<u8>, Refusal> {
+        feed::cose_receipt(&self.inner.context, id)
     }
 
     /// One entry as it travels, for `sealwire unseal`.
