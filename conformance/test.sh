@@ -4,9 +4,10 @@
 #     bash conformance/test.sh
 #
 # Installs the pinned Python and npm packages of the independent readers, in folders of their own
-# below conformance, builds once in the one optimised profile, runs all Rust tests, then lets the
-# readers in conformance/second judge what the programs wrote. Nothing is skipped: what is missing
-# fails the run. Builds into CARGO_TARGET_DIR, or target.
+# below conformance, and Go with its module packages as Debian has them; builds once in the one
+# optimised profile, runs all Rust tests, then lets the readers in conformance/second judge what the
+# programs wrote. Nothing is skipped: what is missing fails the run. Builds into CARGO_TARGET_DIR, or
+# target.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=conformance/stages.sh
@@ -14,8 +15,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 venv=$PWD/conformance/.venv
+gocode=/usr/share/gocode
 export SEALWIRE_PYTHON=$venv/bin/python
 export SEALWIRE_BIN=$CARGO_TARGET_DIR/release/sealwire
+export SEALWIRE_JUDGE=$CARGO_TARGET_DIR/tools/judge
 export SEALWIRE_AUDIT_BIN=$CARGO_TARGET_DIR/release/sealwire-audit
 
 # apt_install PACKAGE...: only where that is possible without asking anyone.
@@ -41,7 +44,19 @@ check_tools() {
     # Whoever has npm has node.
     command -v npm >/dev/null || apt_install nodejs npm
     printf 'node %s, npm %s\n' "$(node --version)" "$(npm --version)"
+    command -v go >/dev/null || apt_install golang-go
+    [ -d "$gocode/src/golang.org/x/mod" ] || apt_install golang-golang-x-mod-dev
+    go version
 }
+
+# The judge of logs that is made of the Go project's own packages, as Debian has them.
+make_judge() (
+    cd conformance/second/judge
+    export GO111MODULE=off GOPATH=$gocode
+    [ -z "$(gofmt -l .)" ] || { printf 'not formatted: gofmt -w main.go\n' >&2; return 1; }
+    go vet .
+    go build -o "$SEALWIRE_JUDGE" .
+)
 
 make_python() {
     local stamp want
@@ -134,6 +149,7 @@ test_second() {
 stage "tools" check_tools
 stage "Python packages" make_python
 stage "npm packages" make_node
+stage "Go judge" make_judge
 stage "build" build
 stage "Rust tests" test_rust
 stage "grammars" test_grammars

@@ -17,6 +17,7 @@ mod stories {
     mod endings;
     mod held_back;
     mod import;
+    mod judges;
     mod kept;
     mod mirror;
     mod refusals;
