@@ -118,17 +118,14 @@ impl Admission {
         }
     }
 
-    fn closed(&mut self, peer: PeerId, id: ConnectionId, end: End, now: Instant) {
+    fn closed(&mut self, peer: PeerId, id: ConnectionId, end: End) {
         let Some(open) = self.open.get_mut(&peer) else { return };
         // In order of age, so that what follows is newer.
         let place = open.iter().position(|one| one.id == id).unwrap_or(open.len());
         let gone = open.extract_if(place..open.len().min(place + 1), |_| true).next();
         let newer = open.len() > place;
-        if let Some(gone) = gone
-            && end == End::Broken
-            && newer
-            && age(gone.since, now) >= DIALLED_TOGETHER
-        {
+        // However young it was: what was agreed over it is not said again over the newer one.
+        if gone.is_some() && end == End::Broken && newer {
             tracing::debug!(%peer, "closing a peer of which an older connection was dead");
             self.closing.push_back((peer, CloseConnection::All));
         }
@@ -185,7 +182,7 @@ impl NetworkBehaviour for Admission {
             }
             FromSwarm::ConnectionClosed(event) => {
                 let end = if event.cause.is_some() { End::Broken } else { End::Closed };
-                self.closed(event.peer_id, event.connection_id, end, Instant::now());
+                self.closed(event.peer_id, event.connection_id, end);
             }
             _ => {}
         }
@@ -249,7 +246,7 @@ mod tests {
         assert_eq!(closing(&mut admission), ["All"]);
         for place in [0, 1] {
             let id = ConnectionId::new_unchecked(place);
-            admission.closed(peer, id, End::Closed, now);
+            admission.closed(peer, id, End::Closed);
         }
         assert!(admission.admit_dialler(peer, now).is_ok());
         assert!(admission.open.is_empty());
@@ -272,16 +269,18 @@ mod tests {
         assert!(admission.admit_dialler(peer, now).is_ok());
         admission.opened(peer, ConnectionId::new_unchecked(1), now);
         let id = ConnectionId::new_unchecked(1);
-        admission.closed(peer, id, End::Broken, now + Duration::from_secs(60));
+        admission.closed(peer, id, End::Broken);
         assert!(closing(&mut admission).is_empty());
     }
 
     #[test]
-    fn an_older_connection_that_breaks_late_takes_the_newer_with_it() {
-        let peer = PeerId::random();
-        let (mut admission, now) = admission(peer, &[10, 9]);
-        admission.closed(peer, ConnectionId::new_unchecked(0), End::Broken, now);
-        assert_eq!(closing(&mut admission), ["All"]);
+    fn an_older_connection_that_breaks_takes_the_newer_with_it_soon_or_late() {
+        for ages in [[10, 9], [1, 0]] {
+            let peer = PeerId::random();
+            let (mut admission, _) = admission(peer, &ages);
+            admission.closed(peer, ConnectionId::new_unchecked(0), End::Broken);
+            assert_eq!(closing(&mut admission), ["All"], "{ages:?}");
+        }
     }
 
     #[test]
