@@ -14,6 +14,7 @@ use sealwire_wire::id::Digest;
 use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::statement::Denial;
+use sealwire_wire::witness::AddCheckpoint;
 
 use crate::{imports, keys};
 
@@ -22,7 +23,7 @@ const MAX_SEED_BYTES: usize = 64 * 1024;
 
 /// Every seed, each once, in order.
 pub fn all() -> Vec<Vec<u8>> {
-    let mut seeds = BTreeSet::from([denial(), fork()]);
+    let mut seeds = BTreeSet::from([denial(), fork(), add_checkpoint()]);
     seeds.extend(imports::seeds());
     for path in files() {
         let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -49,6 +50,13 @@ fn fork() -> Vec<u8> {
     let smaller = sign(&other, keys::signer()).to_string();
     let larger = larger.note().to_string();
     Fork { smaller, larger, root, consistency: Vec::new() }.to_string().into_bytes()
+}
+
+/// A request to cosign the log's head.
+fn add_checkpoint() -> Vec<u8> {
+    let checkpoint = keys::checkpoint().note().to_string();
+    let proof = vec![Digest([7; 32]); 3];
+    AddCheckpoint { old: 1, proof, checkpoint }.to_string().into_bytes()
 }
 
 /// The files of the examples and vectors, whatever is in them.
