@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealwire_schemas::{Disclosure, FieldClass, Parts, Standard};
-use sealwire_wire::cbor::{self, Reader, Value};
+use sealwire_wire::bundle::Element;
+use sealwire_wire::cbor;
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::part::{Part, commitment_of_bytes};
 use sealwire_wire::register::{KeyUse, Member, Register};
@@ -15,9 +16,6 @@ use sealwire_wire::tile::index_path;
 
 use crate::report::Verdict;
 use crate::steps::{Checked, Failure, Log, MAX_FILE_BYTES, WIDTH, read, refuted, undecided};
-
-/// Largest element of a statement file, in bytes.
-const MAX_ELEMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Counts of step 6, and what steps 7 and 9 found.
 #[derive(Default)]
@@ -182,39 +180,6 @@ fn statement_file(
     }
 }
 
-/// One element of a statement file.
-struct Element {
-    index: u64,
-    statement: Vec<u8>,
-    sealed: Vec<(String, Vec<u8>)>,
-    opened: Vec<(String, Vec<u8>)>,
-}
-
-impl Element {
-    fn next(rest: &mut &[u8]) -> Result<Self, cbor::CborError> {
-        const WHAT: &str = "statement file";
-        let value = cbor::decode_next(WHAT, rest, MAX_ELEMENT_BYTES)?;
-        let names = ["index", "statement", "sealed", "opened"];
-        let mut fields = Reader::of_array(WHAT, value, &names)?;
-        let map = |value: Value| -> Result<Vec<(String, Vec<u8>)>, cbor::CborError> {
-            let bad = || cbor::shape(WHAT, "parts", "a map of byte strings");
-            let entries = value.into_map().map_err(|_| bad())?.into_iter();
-            entries
-                .map(|(k, v)| match (k, v) {
-                    (Value::Text(k), Value::Bytes(v)) => Ok((k, v)),
-                    _ => Err(bad()),
-                })
-                .collect()
-        };
-        Ok(Self {
-            index: fields.take_u64("index")?,
-            statement: fields.take_bytes("statement")?,
-            sealed: map(fields.take("sealed")?)?,
-            opened: map(fields.take("opened")?)?,
-        })
-    }
-}
-
 fn entry(
     log: &Log<'_>,
     register: &Register,
@@ -271,18 +236,18 @@ fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
     counts.records.fetch_add(1, Ordering::Relaxed);
     let mut disclosed = Parts::new();
     for (class, stated) in &record.parts {
-        match element.sealed.iter().find(|(c, _)| c == class) {
+        match element.sealed.get(class) {
             None => {
                 counts.missing.fetch_add(1, Ordering::Relaxed);
             }
-            Some((_, sealed)) if sealed_padded_len(sealed).ok() == Some(stated.length) => {
+            Some(sealed) if sealed_padded_len(sealed).ok() == Some(stated.length) => {
                 counts.sealed.fetch_add(1, Ordering::Relaxed);
             }
             Some(_) => {
                 counts.fail(format!("entry {index}: part {class} is not of the stated length"))
             }
         }
-        let Some((_, plaintext)) = element.opened.iter().find(|(c, _)| c == class) else {
+        let Some(plaintext) = element.opened.get(class) else {
             continue;
         };
         let subject = &statement.claims().subject;
@@ -303,7 +268,7 @@ fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
             }
         }
     }
-    if let Some((class, _)) = element.opened.iter().find(|(c, _)| !record.parts.contains_key(c)) {
+    if let Some(class) = element.opened.keys().find(|class| !record.parts.contains_key(*class)) {
         counts.fail(format!("entry {index}: part {class} is not in its statement"));
     }
     if !disclosed.is_empty() && Standard::v1().check_parts(&record.kind, &disclosed).refused() {

@@ -20,12 +20,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::bundle::Element;
 use sealwire_wire::id::MemberId;
 use sealwire_wire::message::Item;
 use sealwire_wire::tile::{ENTRY_LEN, TILE_WIDTH, index_path, partial_tiles, tiles_for_growth};
 
-use super::fact::sealed_value;
 use super::index::Touched;
 use super::place::{self, fault, has_length, replace, replace_with};
 use super::rows::{Columns, at_key, log_key, row};
@@ -54,6 +53,8 @@ struct Progress {
     before: u64,
     /// The statement file written last, and the last index in it.
     tail: Option<(u64, u64)>,
+    /// Key of the outcome written last.
+    outcome: Option<Vec<u8>>,
 }
 
 /// Writes the files.
@@ -116,6 +117,7 @@ impl Worker {
             self.mark_missing(log, &dir, size)?;
         }
         self.statements(log, &dir, size, &mut progress.tail)?;
+        progress.outcome = self.outcomes(log, &dir, progress.outcome)?;
         if let Some(note) = head {
             self.checkpoint(log, &dir, &note, size)?;
         }
@@ -273,13 +275,27 @@ impl Worker {
         let entry = self.reader.entry(log, index)?.ok_or(StoreFault::Row)?;
         let mut opened = (self.discloser)(&self.reader, log, &entry.item);
         opened.retain(|class, _| DISCLOSED.contains(&class.as_str()));
-        let line = cbor::encode(&Value::Array(vec![
-            Value::from(index),
-            cbor::bytes(entry.item.statement),
-            sealed_value(&entry.item.sealed),
-            sealed_value(&opened),
-        ]));
-        out.write_all(&line).map_err(fault(&self.data.join("logs")))
+        let Item { statement, sealed, .. } = entry.item;
+        let element = Element { index, statement, sealed, opened };
+        out.write_all(&element.to_bytes()).map_err(fault(&self.data.join("logs")))
+    }
+
+    /// Appends to the outcome file what the index has beyond `known`; after a start, writes it
+    /// anew. Answers the key of the last one.
+    fn outcomes(
+        &self,
+        log: &MemberId,
+        dir: &Path,
+        known: Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, StoreFault> {
+        let path = dir.join("outcomes");
+        let (outcomes, last) = self.reader.outcomes(log, known.as_deref())?;
+        match (&known, outcomes.is_empty()) {
+            (_, true) if known.is_some() || !path.exists() => {}
+            (Some(_), _) => place::append(self.disk.as_ref(), &path, &outcomes)?,
+            (None, _) => replace(self.disk.as_ref(), &path, &outcomes)?,
+        }
+        Ok(last.or(known))
     }
 }
 

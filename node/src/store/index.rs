@@ -78,7 +78,10 @@ impl<'a> Stage<'a> {
                 self.touched.register = true;
                 Ok(())
             }
-            Fact::Denial { log, ranges, .. } => self.denial(log, ranges),
+            Fact::Denial { log, ranges, .. } => {
+                self.outcome(log, at);
+                self.denial(log, ranges)
+            }
             Fact::Secret { audience, .. } => {
                 self.put(prefixed(row::SECRET, audience), at.to_bytes().to_vec());
                 Ok(())
@@ -309,20 +312,29 @@ impl<'a> Stage<'a> {
         match decision {
             Decision::Quarantined { log, index, .. } => {
                 self.put(at_key(row::QUARANTINE, log, *index), at.to_bytes().to_vec());
+                self.outcome(log, at);
             }
             Decision::Idempotent { principal, key, request, index } => {
                 let mut value = request.0.to_vec();
                 value.extend_from_slice(&index.to_be_bytes());
                 self.put(idempotent_key(principal, key), value);
             }
-            // For whoever reads the journal; nothing is looked up by it.
-            Decision::HeadAccepted { .. } => {}
+            Decision::HeadAccepted { .. } => self.outcome(&self.state.own.clone(), at),
             Decision::RefusedBy { member, index, .. } => {
                 let mut key = prefixed(row::REFUSED_BY, &index.to_be_bytes());
                 key.extend_from_slice(member.as_str().as_bytes());
                 self.put(key, at.to_bytes().to_vec());
+                self.outcome(&self.state.own.clone(), at);
             }
         }
+    }
+
+    /// Notes a fact for the log's outcome file, in the journal's order.
+    fn outcome(&mut self, log: &MemberId, at: Position) {
+        let mut key = log_key(row::OUTCOME, log);
+        key.extend_from_slice(&at.to_bytes());
+        self.put(key, Vec::new());
+        self.touched.logs.insert(log.clone());
     }
 
     /// Marks the statement file that holds `index` as behind, with the lowest index at fault.

@@ -20,6 +20,7 @@ pub mod format;
 mod index;
 mod lock;
 mod logs;
+mod outcomes;
 mod place;
 mod reader;
 mod recent;

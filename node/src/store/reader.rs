@@ -370,11 +370,11 @@ impl Reader {
         Tree { reader: self, log }
     }
 
-    fn damaged(&self) -> StoreFault {
+    pub(super) fn damaged(&self) -> StoreFault {
         self.note(StoreFault::Row)
     }
 
-    fn fact(&self, at: Position) -> Result<Fact, StoreFault> {
+    pub(super) fn fact(&self, at: Position) -> Result<Fact, StoreFault> {
         if let Some(fact) = self.inner.recent.get(at) {
             return Ok(fact);
         }

@@ -12,7 +12,7 @@ use super::StoreFault;
 use crate::journal::Position;
 
 /// Layout of the rows; another one makes the index foreign, and it is rebuilt.
-pub(super) const LAYOUT: u8 = 1;
+pub(super) const LAYOUT: u8 = 2;
 
 /// First byte of a key: what the row is.
 pub(super) mod row {
@@ -38,6 +38,7 @@ pub(super) mod row {
     pub const REFUSED_BY: u8 = b'R';
     pub const REGISTER: u8 = b'g';
     pub const STALE: u8 = b'w';
+    pub const OUTCOME: u8 = b'u';
 }
 
 /// Key of a row that belongs to a log.

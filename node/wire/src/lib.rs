@@ -8,6 +8,7 @@
 //! This crate is pure: it knows nothing of disks, sockets, clocks, async or JSON Schema. Time and
 //! randomness are arguments. The normative text is `docs/PROTOCOL.md`.
 
+pub mod bundle;
 pub mod cbor;
 pub mod checkpoint;
 pub mod cose_receipt;
