@@ -12,6 +12,7 @@
 mod world;
 mod stories {
     mod adversity;
+    mod bundles;
     mod crash;
     mod custody;
     mod endings;

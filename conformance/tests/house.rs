@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["http"],
     &["node"],
-    &["feed", "tlog"],
+    &["feed", "tlog", "export"],
     &["sync"],
     &["exchange", "backup"],
     &["context"],

@@ -368,7 +368,8 @@ fn copy(from: &Path, to: &Path) -> Result<(u64, Digest), BackupError> {
     Ok(found)
 }
 
-fn digest(path: &Path) -> Result<(u64, Digest), BackupError> {
+/// Length and SHA-256 of a file.
+pub fn digest(path: &Path) -> Result<(u64, Digest), BackupError> {
     hash(fs::File::open(path).map_err(io(path))?, path, |_| Ok(()))
 }
 

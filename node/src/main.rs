@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod demo;
 mod exchange;
+mod export;
 mod feed;
 mod http;
 mod issue;

@@ -232,7 +232,7 @@ impl Run<'_> {
             for (standard, rates) in [(false, &mut audited), (true, &mut full)] {
                 let begun = Instant::now();
                 let options = sealwire_audit::Options { standard };
-                let report = sealwire_audit::verify_dir(&data, &trust, options);
+                let report = sealwire_audit::verify(&data, &trust, options);
                 let time = begun.elapsed().as_secs_f64();
                 ensure!(report.exit_code() == 0, "the audit does not verify:\n{report}");
                 size = report.size;

@@ -12,6 +12,7 @@ use cddl::validate_cbor_from_slice;
 use ed25519_dalek::SigningKey;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
+use sealwire_wire::bundle::{Held, Outcome};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::checkpoint::{self, Checkpoint};
 use sealwire_wire::cose_receipt::Export;
@@ -29,8 +30,9 @@ use sealwire_wire::statement::{
 };
 
 /// Every file that there is; a file that is not listed fails the run.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "audience",
+    "bundle",
     "commitment",
     "cose-receipt",
     "message",
@@ -379,4 +381,29 @@ fn cose_receipts_beside_their_checkpoint_are_as_their_grammar_says() {
         *receipt = cbor::bytes(bytes);
     });
     refuses("cose-receipt", &attached, "a payload that is not detached");
+}
+
+#[test]
+fn outcomes_and_held_entries_of_a_bundle_are_as_their_grammar_says() {
+    let (code, reason) = ("bad-signature".to_owned(), "the disk was lost".to_owned());
+    let refused = Outcome::Refused { by: member("SG"), index: 4, code: code.clone() };
+    let outcomes = [
+        Outcome::Denied(vec![1, 2]),
+        Outcome::Quarantined { index: 3, code },
+        refused.clone(),
+        Outcome::HeadAccepted { size: 5, at: 6, reason },
+    ];
+    for outcome in outcomes {
+        accepts("bundle", &outcome.to_bytes());
+    }
+    let mut held = Held::default();
+    accepts("bundle", &held.to_bytes());
+    assert!([0, 1, 7].into_iter().all(|index| held.push(index)));
+    accepts("bundle", &held.to_bytes());
+    let with = |at: usize, value: Value| {
+        changed(&refused.to_bytes(), |outcome| array(outcome)[at] = value)
+    };
+    refuses("bundle", &with(0, Value::from("lost")), "an unknown outcome");
+    refuses("bundle", &with(1, Value::from(7)), "a number for a member");
+    refuses("bundle", &with(2, Value::from(-1)), "an index below 0");
 }

@@ -16,6 +16,7 @@ pub mod seeds;
 mod signed;
 mod texts;
 
+use sealwire_wire::bundle::{Element, Held, Manifest, Outcome};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::message::{Announcement, Item, MAX_RESPONSE_BYTES, Request, Response};
 use sealwire_wire::part::{Part, commitment_of_bytes};
@@ -30,8 +31,9 @@ pub use texts::{add_checkpoint, evidence, id, note, policy, receipt, tile};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its program.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("add_checkpoint", add_checkpoint),
+    ("bundle", bundle),
     ("cbor", cbor),
     ("cose_receipt", cose_receipt),
     ("declaration", declaration),
@@ -93,4 +95,30 @@ pub fn message(bytes: &[u8]) -> bool {
         Item::from_bytes(bytes).map(|message| message.to_bytes()),
     ];
     rewritten.into_iter().flatten().map(|written| assert_eq!(written, bytes)).count() > 0
+}
+
+/// What a bundle holds beside tiles and checkpoints: its manifest, held entries, and elements of
+/// statement and outcome files.
+pub fn bundle(bytes: &[u8]) -> bool {
+    let manifest = Manifest::parse(bytes).ok();
+    if let Some(manifest) = &manifest {
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).as_ref(), Ok(manifest));
+    }
+    let held = Held::parse(bytes).ok();
+    if let Some(held) = &held {
+        assert_eq!(held.to_bytes(), bytes);
+        assert!(held.count() <= held.end());
+    }
+    let (mut element, mut outcome) = (bytes, bytes);
+    let elements = [
+        (Element::next(&mut element).ok().map(|read| read.to_bytes()), element),
+        (Outcome::next(&mut outcome).ok().map(|read| read.to_bytes()), outcome),
+    ];
+    let mut accepted = manifest.is_some() || held.is_some();
+    for (written, rest) in elements {
+        let Some(written) = written else { continue };
+        assert_eq!([written.as_slice(), rest].concat(), bytes);
+        accepted = true;
+    }
+    accepted
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sealwire_schemas::{FieldClass, Standard, parse_json};
+use sealwire_wire::bundle::{Held, Manifest, Outcome};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::checkpoint::{Checkpoint, sign};
 use sealwire_wire::evidence::Fork;
@@ -25,6 +26,7 @@ const MAX_SEED_BYTES: usize = 64 * 1024;
 pub fn all() -> Vec<Vec<u8>> {
     let mut seeds = BTreeSet::from([denial(), fork(), add_checkpoint()]);
     seeds.extend(imports::seeds());
+    seeds.extend(bundle());
     for path in files() {
         let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         if bytes.len() > MAX_SEED_BYTES && path.extension().is_none_or(|e| e != "json") {
@@ -200,4 +202,22 @@ fn denial() -> Vec<u8> {
         ranges: vec![(0, 3), (7, 1000)],
     };
     denial.sign(keys::signer(), keys::claims())
+}
+
+/// A manifest, held entries, and one outcome of each kind.
+fn bundle() -> Vec<Vec<u8>> {
+    let mut manifest = Manifest::new("customs.example".to_owned(), keys::originator().clone(), 9);
+    manifest.mirrors.insert(keys::recipient().clone(), 4);
+    let mut held = Held::default();
+    [0, 1, 7].into_iter().for_each(|index| assert!(held.push(index), "in order"));
+    let (by, code) = (keys::recipient().clone(), "bad-signature".to_owned());
+    let outcomes = [
+        Outcome::Denied(denial()),
+        Outcome::Quarantined { index: 3, code: code.clone() },
+        Outcome::Refused { by, index: 4, code },
+        Outcome::HeadAccepted { size: 5, at: 6, reason: "the disk was lost".to_owned() },
+    ];
+    let mut seeds: Vec<Vec<u8>> = outcomes.iter().map(Outcome::to_bytes).collect();
+    seeds.extend([manifest.to_bytes(), held.to_bytes()]);
+    seeds
 }

@@ -1,26 +1,60 @@
 //! Steps 6, 7 and 9: each entry's statement, its parts, and what the opened ones say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealwire_schemas::{Disclosure, FieldClass, Parts, Standard};
-use sealwire_wire::bundle::Element;
+use sealwire_wire::bundle::{Element, Manifest};
 use sealwire_wire::cbor;
-use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::part::{Part, commitment_of_bytes};
 use sealwire_wire::register::{KeyUse, Member, Register};
 use sealwire_wire::seal::sealed_padded_len;
-use sealwire_wire::statement::{AuthenticStatement, Body, SignVerifier, Statement};
+use sealwire_wire::statement::{
+    AuthenticStatement, Body, Relation, RelationVerb, SignVerifier, Statement,
+};
 use sealwire_wire::tile::index_path;
 
+use crate::Options;
 use crate::report::Verdict;
-use crate::steps::{Checked, Failure, Log, MAX_FILE_BYTES, WIDTH, read, refuted, undecided};
+use crate::steps::{Checked, Failure, Log, WIDTH, refuted, undecided};
+
+/// What there is to check.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Scope {
+    /// Index of the first entry whose statement must be there.
+    pub from: u64,
+    /// Past the last one.
+    pub to: u64,
+    /// Whether parts were left out on purpose.
+    stripped: bool,
+    /// Whether whoever wrote this holds every part, unless it was erased.
+    owned: bool,
+    /// Whether opened records are checked against the standard.
+    standard: bool,
+}
+
+impl Scope {
+    /// What is to be checked of the log of `member`.
+    pub fn of(manifest: Option<&Manifest>, member: &MemberId, options: Options) -> Self {
+        let all = Self { to: u64::MAX, standard: options.standard, ..Self::default() };
+        let Some(manifest) = manifest else { return all };
+        if manifest.member != *member {
+            // Statements of others' logs are not exported.
+            return Self { to: 0, stripped: true, ..all };
+        }
+        let (from, to, owned) = (manifest.from, manifest.to, manifest.parts);
+        Self { from, to, owned, stripped: !manifest.parts, ..all }
+    }
+}
 
 /// Counts of step 6, and what steps 7 and 9 found.
 #[derive(Default)]
 pub(crate) struct Counts {
-    standard: bool,
+    scope: Scope,
+    erased: Mutex<BTreeSet<RecordId>>,
+    absent: Mutex<BTreeMap<u64, RecordId>>,
     entries: AtomicU64,
     records: AtomicU64,
     opened: AtomicU64,
@@ -34,13 +68,26 @@ impl Counts {
     /// Step 7: parts are of the stated lengths, and opened ones match their commitments.
     pub fn parts(&self) -> Checked<((), String)> {
         failed(&self.part_failure)?;
+        let (Ok(erased), Ok(absent)) = (self.erased.lock(), self.absent.lock()) else {
+            return undecided("a checking thread panicked");
+        };
+        if let Some((index, _)) = absent.iter().find(|(_, record)| !erased.contains(*record)) {
+            return refuted(format!(
+                "entry {index}: parts are missing, and no erasure in the log says why"
+            ));
+        }
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let missing = read(&self.missing);
+        let missing = match (self.scope.stripped, absent.len()) {
+            (true, _) => format!("{missing} left out of the bundle"),
+            (false, 0) => format!("{missing} not kept here"),
+            (false, erased) => format!("{missing} missing of {erased} records, erased by the log"),
+        };
         let detail = format!(
-            "{} records: {} parts opened and matched to their commitments, {} sealed parts of the stated length, {} not kept here",
+            "{} records: {} parts opened and matched to their commitments, {} sealed parts of the stated length, {missing}",
             read(&self.records),
             read(&self.opened),
             read(&self.sealed),
-            read(&self.missing)
         );
         Ok(((), detail))
     }
@@ -102,11 +149,13 @@ pub(crate) fn entries(
     log: &Log<'_>,
     register: &Register,
     leaves: &[Digest],
-    standard: bool,
+    scope: Scope,
 ) -> Checked<(Counts, String)> {
-    let files = (leaves.len() as u64).div_ceil(WIDTH);
-    let next = AtomicU64::new(0);
-    let counts = Counts { standard, ..Counts::default() };
+    let size = leaves.len() as u64;
+    let scope = Scope { to: scope.to.min(size), ..scope };
+    let files = scope.to.div_ceil(WIDTH);
+    let next = AtomicU64::new(scope.from / WIDTH);
+    let counts = Counts { scope, ..Counts::default() };
     let signers = Signers::of(register.member(log.member));
     let failed: Mutex<Option<Failure>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -133,7 +182,12 @@ pub(crate) fn entries(
         Some(failure) => Err(failure),
         None => {
             let entries = counts.entries.load(Ordering::Relaxed);
-            Ok((counts, format!("{entries} statements signed by keys valid at their index")))
+            let mut detail = format!("{entries} statements signed by keys valid at their index");
+            if entries < size {
+                let Scope { from, to, .. } = scope;
+                detail += &format!("; the bundle holds entries {from} to {to} of {size}");
+            }
+            Ok((counts, detail))
         }
     }
 }
@@ -146,37 +200,39 @@ fn statement_file(
     file: u64,
     counts: &Counts,
 ) -> Checked<()> {
-    let path = log.dir.join("statement").join(index_path(file));
-    let Some(bytes) = read(&path, MAX_FILE_BYTES)? else {
+    let Some(bytes) = log.read(&format!("statement/{}", index_path(file)))? else {
         return undecided(format!("statement file {file} is missing"));
     };
     let mut rest = bytes.as_slice();
-    let first = file * WIDTH;
-    let past = (first + WIDTH).min(leaves.len() as u64);
+    let (start, end) = (file * WIDTH, (file + 1) * WIDTH);
+    let (first, past) = (counts.scope.from.max(start), counts.scope.to.min(end));
     let mut seen = [false; WIDTH as usize];
     while !rest.is_empty() {
         let element = Element::next(&mut rest).map_err(|cause| {
             Failure(Verdict::Refuted, format!("statement file {file}: {cause}"))
         })?;
         // The log may have grown since the checkpoint was written.
-        if element.index >= past {
+        if element.index >= leaves.len() as u64 {
             continue;
         }
-        let slot = element.index.checked_sub(first).and_then(|i| usize::try_from(i).ok());
+        let slot = element.index.checked_sub(start).and_then(|i| usize::try_from(i).ok());
         let (Some(seen), Some(leaf)) = (
             slot.and_then(|i| seen.get_mut(i)),
             usize::try_from(element.index).ok().and_then(|i| leaves.get(i)),
         ) else {
             return refuted(format!("statement file {file} holds entry {}", element.index));
         };
-        *seen = true;
+        if std::mem::replace(seen, true) {
+            return refuted(format!("entry {}: its statement is there twice", element.index));
+        }
         let statement = entry(log, register, signers, &element, leaf)?;
         counts.entries.fetch_add(1, Ordering::Relaxed);
         parts(&element, &statement, counts);
     }
-    match (first..past).zip(seen).find(|(_, seen)| !seen) {
+    let mut missing = (start..end).zip(seen).filter(|(_, seen)| !seen).map(|(index, _)| index);
+    match missing.find(|index| (first..past).contains(index)) {
         None => Ok(()),
-        Some((index, _)) => refuted(format!("the statement of entry {index} is missing")),
+        Some(index) => refuted(format!("the statement of entry {index} is missing")),
     }
 }
 
@@ -234,11 +290,23 @@ fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
     let Body::Record(record) = &statement.manifest().body else { return };
     let index = element.index;
     counts.records.fetch_add(1, Ordering::Relaxed);
+    let subject = statement.claims().subject;
+    if let Some(Relation { verb: RelationVerb::Erases, record, .. }) = &record.relation
+        && counts.scope.owned
+        && let Ok(mut erased) = counts.erased.lock()
+    {
+        erased.insert(*record);
+    }
     let mut disclosed = Parts::new();
     for (class, stated) in &record.parts {
         match element.sealed.get(class) {
             None => {
                 counts.missing.fetch_add(1, Ordering::Relaxed);
+                if counts.scope.owned
+                    && let Ok(mut absent) = counts.absent.lock()
+                {
+                    absent.insert(index, subject);
+                }
             }
             Some(sealed) if sealed_padded_len(sealed).ok() == Some(stated.length) => {
                 counts.sealed.fetch_add(1, Ordering::Relaxed);
@@ -250,13 +318,12 @@ fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
         let Some(plaintext) = element.opened.get(class) else {
             continue;
         };
-        let subject = &statement.claims().subject;
-        if commitment_of_bytes(subject, class, plaintext).ok() != Some(stated.commitment) {
+        if commitment_of_bytes(&subject, class, plaintext).ok() != Some(stated.commitment) {
             counts.fail(format!("entry {index}: part {class} does not match its commitment"));
             continue;
         }
         counts.opened.fetch_add(1, Ordering::Relaxed);
-        if counts.standard {
+        if counts.scope.standard {
             match (Part::from_bytes(plaintext), class.parse::<FieldClass>()) {
                 (Ok(part), Ok(known)) => {
                     disclosed.insert(known, fields(&part));

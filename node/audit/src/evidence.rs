@@ -8,7 +8,8 @@ use sealwire_wire::evidence::{Fork, MAX_EVIDENCE_BYTES};
 use sealwire_wire::register::{KeyUse, Register};
 
 use crate::report::{Report, Verdict};
-use crate::steps::{Checked, read, refuted, register, take, undecided};
+use crate::source::{Source, read};
+use crate::steps::{Checked, refuted, register, take, undecided};
 use crate::trust::Trust;
 
 /// What evidence that holds does not prove.
@@ -23,7 +24,12 @@ pub fn run(file: &Path, versions: &Path, trust: &Trust) -> Report {
     let mut report = Report::empty(NOT_PROVED.to_vec());
     let detail = format!("log of {}, register {}", trust.log, trust.register);
     report.add(1, "trust file", Verdict::Verified, detail);
-    let Some(register) = take(&mut report, 2, "register", register(versions, trust)) else {
+    let Some(register) = take(
+        &mut report,
+        2,
+        "register",
+        register(&Source::Directory(versions.to_owned()), "", trust),
+    ) else {
         return report;
     };
     let origin = format!("{}/{}", register.federation(), trust.log);

@@ -1,7 +1,7 @@
 //! The auditor's library: is this log what it claims to be?
 //!
-//! Verifies the plain files of a node's data directory against what the auditor brought along in
-//! a trust file, in numbered steps, one function each ([`steps`]). Depends on the formats and the
+//! Verifies the plain files of a node's data directory, or a bundle exported from one, against what
+//! the auditor brought along in a trust file, in numbered steps, one function each ([`steps`]). Depends on the formats and the
 //! standard only: it knows nothing of the node, its journal, its index or its keys, and it needs
 //! no network.
 //!
@@ -10,8 +10,11 @@
 mod entries;
 mod evidence;
 pub mod html;
+mod others;
 mod receipt;
+mod reconcile;
 pub mod report;
+mod source;
 pub mod steps;
 pub mod trust;
 
@@ -34,10 +37,19 @@ impl Default for Options {
     }
 }
 
-/// Verifies the log that `trust` names in the data directory `dir`.
-pub fn verify_dir(dir: &Path, trust: &Path, options: Options) -> Report {
+/// Verifies the log that `trust` names in a data directory or a bundle.
+pub fn verify(path: &Path, trust: &Path, options: Options) -> Report {
     match Trust::read(trust) {
-        Ok(trust) => steps::run(dir, &trust, options),
+        Ok(trust) => steps::run(path, &trust, options),
+        Err(cause) => Report::untrusted(cause.to_string()),
+    }
+}
+
+/// Compares the bundles of two members: what each says it sent against what the other says it got.
+/// Of the trust file only the register counts.
+pub fn reconcile(a: &Path, b: &Path, trust: &Path) -> Report {
+    match Trust::read(trust) {
+        Ok(trust) => reconcile::run(a, b, &trust),
         Err(cause) => Report::untrusted(cause.to_string()),
     }
 }

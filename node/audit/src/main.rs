@@ -25,16 +25,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Verify a member's log in a data directory, or a copy of one.
+    /// Verify a member's log in a bundle, a data directory, or a copy of one.
     Verify {
-        /// The data directory.
-        dir: PathBuf,
+        /// The bundle that `sealwire audit export` wrote, or a data directory.
+        path: PathBuf,
         /// The auditor's own trust file (TOML).
         #[arg(long)]
         trust: Option<PathBuf>,
         /// Leave out the check of opened records against the standard: several times as fast.
         #[arg(long)]
         skip_standard: bool,
+    },
+    /// Compare two members' bundles: what each says it sent against what the other says it got.
+    Reconcile {
+        /// One member's bundle.
+        first: PathBuf,
+        /// Another member's bundle.
+        second: PathBuf,
+        /// The auditor's own trust file (TOML); its register is what counts here.
+        #[arg(long)]
+        trust: Option<PathBuf>,
     },
     /// Verify one receipt by itself: that its entry is in the log, and who cosigned it.
     Receipt {
@@ -67,7 +77,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let Cli { json, html, command } = Cli::parse();
     let (subject, trust) = match &command {
-        Command::Verify { dir, trust, .. } => (dir, trust),
+        Command::Verify { path, trust, .. } => (path, trust),
+        Command::Reconcile { first, trust, .. } => (first, trust),
         Command::Receipt { file, trust, .. } | Command::Evidence { file, trust, .. } => {
             (file, trust)
         }
@@ -77,8 +88,11 @@ fn main() -> ExitCode {
             "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
                 .to_owned(),
         ),
-        (Command::Verify { dir, skip_standard, .. }, Some(trust)) => {
-            sealwire_audit::verify_dir(dir, trust, Options { standard: !skip_standard })
+        (Command::Verify { path, skip_standard, .. }, Some(trust)) => {
+            sealwire_audit::verify(path, trust, Options { standard: !skip_standard })
+        }
+        (Command::Reconcile { first, second, .. }, Some(trust)) => {
+            sealwire_audit::reconcile(first, second, trust)
         }
         (Command::Receipt { file, register, .. }, Some(trust)) => {
             sealwire_audit::verify_receipt(file, register, trust)

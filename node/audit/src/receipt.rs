@@ -16,9 +16,8 @@ use sealwire_wire::statement::{Body, leaf_data};
 
 use crate::entries;
 use crate::report::{Report, Verdict};
-use crate::steps::{
-    Checked, cosignatures, read, refuted, register, signed_by_log, take, undecided,
-};
+use crate::source::{Source, read};
+use crate::steps::{Checked, cosignatures, refuted, register, signed_by_log, take, undecided};
 use crate::trust::Trust;
 
 /// What a receipt that holds does not prove.
@@ -34,7 +33,12 @@ pub fn run(file: &Path, versions: &Path, trust: &Trust) -> Report {
     let mut report = Report::empty(NOT_PROVED.to_vec());
     let detail = format!("log of {}, register {}", trust.log, trust.register);
     report.add(1, "trust file", Verdict::Verified, detail);
-    let Some(register) = take(&mut report, 2, "register", register(versions, trust)) else {
+    let Some(register) = take(
+        &mut report,
+        2,
+        "register",
+        register(&Source::Directory(versions.to_owned()), "", trust),
+    ) else {
         return report;
     };
     let origin = format!("{}/{}", register.federation(), trust.log);

@@ -2,12 +2,11 @@
 //! stand on ends the audit.
 //!
 //! 1. trust file (read by the caller); 2. register; 3. checkpoint; 4. tree; 5. earlier checkpoint;
-//! 6. entries; 7. parts; 8. cosignatures; 9. standard.
+//! 6. entries; 7. parts; 8. cosignatures; 9. standard; 10. outcomes; 11. other logs.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use sealwire_wire::bundle::Manifest;
 use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint};
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{Frontier, leaf_hash};
@@ -18,8 +17,10 @@ use sealwire_wire::statement::leaf_data;
 use sealwire_wire::tile::{TileId, decode_bundle};
 
 use crate::Options;
-use crate::entries::entries;
+use crate::entries::{Scope, entries};
+use crate::others;
 use crate::report::{Report, Verdict};
+use crate::source::Source;
 use crate::trust::Trust;
 
 /// Entries in a statement file and a full tile.
@@ -42,26 +43,31 @@ pub(crate) fn undecided<T>(detail: impl Into<String>) -> Checked<T> {
 }
 
 /// Takes all steps that can be taken.
-pub fn run(dir: &Path, trust: &Trust, options: Options) -> Report {
+pub fn run(path: &Path, trust: &Trust, options: Options) -> Report {
     let mut report = Report::new(options);
     let detail = format!("log of {}, register {}", trust.log, trust.register);
     report.add(1, "trust file", Verdict::Verified, detail);
-    let versions = dir.join("register");
-    let Some(register) = take(&mut report, 2, "register", register(&versions, trust)) else {
+    let Some((source, manifest)) = unless_failed(&mut report, 2, "bundle", opened(path)) else {
         return report;
     };
+    let versions = register(&source, "register/", trust);
+    let Some(register) = take(&mut report, 2, "register", versions) else { return report };
     let origin = format!("{}/{}", register.federation(), trust.log);
     report.origin = Some(origin.clone());
-    let log = Log { dir: dir.join("logs").join(trust.log.as_str()), origin, member: &trust.log };
+    let log = Log::new(&source, &trust.log, origin);
     let Some(signed) = take(&mut report, 3, "checkpoint", checkpoint(&log, &register)) else {
         return report;
     };
     let head = signed.checkpoint().clone();
     report.size = head.size;
+    let described = manifest.as_ref().map_or(Ok(()), |manifest| describes(manifest, &log, &head));
+    if unless_failed(&mut report, 3, "manifest", described).is_none() {
+        return report;
+    }
     let Some(leaves) = take(&mut report, 4, "tree", tree(&log, &head)) else { return report };
     take(&mut report, 5, "earlier checkpoint", earlier(&log, &register, trust, &leaves));
-    let counts =
-        take(&mut report, 6, "entries", entries(&log, &register, &leaves, options.standard));
+    let scope = Scope::of(manifest.as_ref(), &trust.log, options);
+    let counts = take(&mut report, 6, "entries", entries(&log, &register, &leaves, scope));
     if let Some(counts) = &counts {
         take(&mut report, 7, "parts", counts.parts());
     }
@@ -69,6 +75,8 @@ pub fn run(dir: &Path, trust: &Trust, options: Options) -> Report {
     if let Some(counts) = counts.filter(|_| options.standard) {
         take(&mut report, 9, "standard", counts.standard());
     }
+    take(&mut report, 10, "outcomes", others::outcomes(&log));
+    take(&mut report, 11, "other logs", others::logs(&source, &register, manifest.as_ref(), trust));
     report
 }
 
@@ -90,23 +98,85 @@ pub(crate) fn take<T>(
     }
 }
 
-/// Where the files of the audited log are.
+/// As [`take`], for what is said only if it fails.
+pub(crate) fn unless_failed<T>(
+    report: &mut Report,
+    number: u8,
+    name: &'static str,
+    outcome: Checked<T>,
+) -> Option<T> {
+    outcome.map_err(|Failure(verdict, detail)| report.add(number, name, verdict, detail)).ok()
+}
+
+/// The source, and its manifest if it is a bundle.
+pub(crate) fn opened(path: &Path) -> Checked<(Source, Option<Manifest>)> {
+    let source = Source::open(path)?;
+    let manifest = source.manifest()?;
+    Ok((source, manifest))
+}
+
+/// Whether a bundle's manifest says of the log what the register and the checkpoint say.
+fn describes(manifest: &Manifest, log: &Log<'_>, head: &Checkpoint) -> Checked<()> {
+    let size = if manifest.member == *log.member {
+        Some(&manifest.size)
+    } else {
+        manifest.mirrors.get(log.member)
+    };
+    if log.origin != format!("{}/{}", manifest.federation, log.member) || size != Some(&head.size) {
+        return refuted("bundle.json describes another log, or one of another size");
+    }
+    Ok(())
+}
+
+/// Where the files of one log are.
 pub(crate) struct Log<'a> {
-    pub dir: PathBuf,
+    source: &'a Source,
+    dir: String,
     pub origin: String,
     pub member: &'a MemberId,
 }
 
+impl<'a> Log<'a> {
+    /// The log of a member.
+    pub fn new(source: &'a Source, member: &'a MemberId, origin: String) -> Self {
+        Self { source, dir: format!("logs/{member}/"), origin, member }
+    }
+
+    /// One of its files, or nothing if it is not there.
+    pub fn read(&self, name: &str) -> Checked<Option<Vec<u8>>> {
+        self.read_up_to(name, MAX_FILE_BYTES)
+    }
+
+    /// As [`Log::read`], up to a length of its own.
+    pub fn read_up_to(&self, name: &str, limit: u64) -> Checked<Option<Vec<u8>>> {
+        self.source.read(&format!("{}{name}", self.dir), limit)
+    }
+}
+
 /// Step 2: the register's versions form one chain, and the auditor's digest is one of them. A
 /// member that joined later keeps the chain from the version with which it began.
-pub(crate) fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)> {
-    let mut current: Option<Register> = None;
+pub(crate) fn register(
+    source: &Source,
+    directory: &str,
+    trust: &Trust,
+) -> Checked<(Register, String)> {
+    let (mut versions, detail) = chain(source, directory, trust)?;
+    versions.pop().map_or_else(|| undecided("no register version is there"), |v| Ok((v, detail)))
+}
+
+/// As [`register`], with every version, at least one.
+pub(crate) fn chain(
+    source: &Source,
+    directory: &str,
+    trust: &Trust,
+) -> Checked<(Vec<Register>, String)> {
+    let mut versions: Vec<Register> = Vec::new();
     let mut known = false;
-    let first = first_version(dir)?;
+    let first = first_version(source, directory)?;
     for version in first.. {
-        let path = dir.join(format!("{version}.root.json"));
-        let Some(bytes) = read(&path, MAX_REGISTER_BYTES as u64)? else { break };
-        let next = match &current {
+        let name = format!("{directory}{version}.root.json");
+        let Some(bytes) = source.read(&name, MAX_REGISTER_BYTES as u64)? else { break };
+        let next = match versions.last() {
             None if version == 1 => Register::trust_first(&bytes, None),
             // Nothing but the auditor's digest, here or further on, vouches for a later start.
             None => Draft::from_bytes(&bytes)
@@ -116,41 +186,38 @@ pub(crate) fn register(dir: &Path, trust: &Trust) -> Checked<(Register, String)>
         match next {
             Ok(next) => {
                 known |= next.digest() == trust.register;
-                current = Some(next);
+                versions.push(next);
             }
             Err(cause) => return refuted(format!("version {version}: {cause}")),
         }
     }
-    match current {
-        None => undecided(format!("no register version in {}", dir.display())),
+    match versions.last() {
+        None => undecided("no register version is there"),
         Some(_) if !known => refuted(format!(
             "no version has the digest {} that the auditor brought: another federation, or a register regenerated",
             trust.register
         )),
         Some(register) => {
             let detail = format!("versions {first} to {}, one chain", register.version());
-            Ok((register, detail))
+            Ok((versions, detail))
         }
     }
 }
 
 /// The lowest version in the directory; 1 if there is none.
-fn first_version(dir: &Path) -> Checked<u64> {
-    let files = match fs::read_dir(dir) {
-        Ok(files) => files,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(1),
-        Err(cause) => return undecided(format!("cannot read {}: {cause}", dir.display())),
-    };
-    let version = |file: std::io::Result<fs::DirEntry>| -> Option<u64> {
-        file.ok()?.file_name().to_str()?.strip_suffix(".root.json")?.parse().ok()
-    };
-    Ok(files.filter_map(version).min().unwrap_or(1))
+fn first_version(source: &Source, directory: &str) -> Checked<u64> {
+    let names = source.list(directory.trim_end_matches('/'))?;
+    let versions = names.iter().filter_map(|name| name.strip_suffix(".root.json")?.parse().ok());
+    Ok(versions.min().unwrap_or(1))
 }
 
 /// Step 3: the checkpoint is signed by the log's key.
-fn checkpoint(log: &Log<'_>, register: &Register) -> Checked<(SignedCheckpoint, String)> {
-    let Some(note) = read(&log.dir.join("checkpoint"), MAX_FILE_BYTES)? else {
-        return undecided(format!("no checkpoint of {} in the data directory", log.origin));
+pub(crate) fn checkpoint(
+    log: &Log<'_>,
+    register: &Register,
+) -> Checked<(SignedCheckpoint, String)> {
+    let Some(note) = log.read("checkpoint")? else {
+        return undecided(format!("no checkpoint of {} is there", log.origin));
     };
     signed_by_log(&note, &log.origin, log.member, register)
 }
@@ -180,7 +247,7 @@ pub(crate) fn signed_by_log(
 }
 
 /// Step 4: the entries' digests make the tree that the checkpoint signs, and the hash tiles agree.
-fn tree(log: &Log<'_>, head: &Checkpoint) -> Checked<(Vec<Digest>, String)> {
+pub(crate) fn tree(log: &Log<'_>, head: &Checkpoint) -> Checked<(Vec<Digest>, String)> {
     let mut leaves = Vec::new();
     let mut frontier = Frontier::new();
     for index in 0..head.size.div_ceil(WIDTH) {
@@ -221,12 +288,12 @@ fn bundle(log: &Log<'_>, index: u64, width: u16) -> Checked<(TileId, Vec<[u8; 33
 
 /// A tile or bundle; where the partial one is gone, the full one serves, cut to its width.
 fn read_tile(log: &Log<'_>, tile: TileId, path: impl Fn(&TileId) -> String) -> Checked<Vec<u8>> {
-    if let Some(bytes) = read(&log.dir.join(path(&tile)), MAX_FILE_BYTES)? {
+    if let Some(bytes) = log.read(&path(&tile))? {
         return Ok(bytes);
     }
     let full = tile.full().filter(|_| !tile.is_full());
     if let Some(full) = full
-        && let Some(mut bytes) = read(&log.dir.join(path(&full)), MAX_FILE_BYTES)?
+        && let Some(mut bytes) = log.read(&path(&full))?
     {
         let each = bytes.len() / usize::try_from(WIDTH).unwrap_or(1);
         bytes.truncate(each * usize::from(tile.width()));
@@ -320,22 +387,5 @@ pub(crate) fn cosignatures(
                 undecided(format!("{detail}; the policy asks for more"))
             }
         }
-    }
-}
-
-/// A file, or nothing if it is not there.
-pub(crate) fn read(path: &Path, limit: u64) -> Checked<Option<Vec<u8>>> {
-    let shown = path.display();
-    match fs::metadata(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return undecided(format!("cannot read {shown}: {e}")),
-        Ok(meta) if meta.len() > limit => {
-            return refuted(format!("{shown} is larger than {limit} bytes"));
-        }
-        Ok(_) => {}
-    }
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) => undecided(format!("cannot read {shown}: {e}")),
     }
 }

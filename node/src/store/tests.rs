@@ -221,6 +221,7 @@ fn log_files_hold_what_was_committed_and_are_rebuilt_byte_for_byte() {
         names,
         [
             "ID/checkpoint",
+            "ID/outcomes",
             "ID/statement/000",
             "ID/statement/001",
             "ID/tile/0/000",

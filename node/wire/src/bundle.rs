@@ -269,9 +269,10 @@ impl Held {
         const WHAT: &str = "held entries";
         let bad = || cbor::shape(WHAT, "ranges", "integers in order, each range apart");
         let value = cbor::decode_plain(WHAT, bytes, MAX_HELD_BYTES)?;
-        let flat: Option<Vec<u64>> = value.into_array().ok().and_then(|items| {
-            items.into_iter().map(|i| i.as_integer()?.try_into().ok()).collect()
-        });
+        let flat: Option<Vec<u64>> = value
+            .into_array()
+            .ok()
+            .and_then(|items| items.into_iter().map(|i| i.as_integer()?.try_into().ok()).collect());
         let flat = flat.filter(|flat| flat.len().is_multiple_of(2)).ok_or_else(bad)?;
         if !flat.windows(2).all(|w| matches!(w, [a, b] if a < b)) {
             return Err(bad());

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::testing::{checkpoint, entry, id, leaf};
+use super::super::testing::{entry, id, leaf};
 use super::super::{CommitError, Fact};
-use super::verified::{BEFORE, Case, cosigned, grow};
+use super::verified::{BEFORE, Case, cosigned, grow, others};
 use crate::journal::AppendError;
 use crate::journal::faulty::Fails;
 
@@ -21,7 +21,7 @@ fn script() -> Vec<Vec<Fact>> {
             Fact::Leaves { log: sg.clone(), from: 0, digests },
             entry(&sg, 0),
             entry(&sg, 2),
-            checkpoint(&sg, 3),
+            others(3),
         ],
         grow(252, 258),
         cosigned(258, 40),

@@ -80,6 +80,16 @@ fn head(size: u64) -> Checkpoint {
     Checkpoint { origin: "test.example/ID".to_owned(), size, root: frontier.root() }
 }
 
+/// A checkpoint of the other member, whose log has entries as those of the own one.
+pub fn others(size: u64) -> Fact {
+    let digests = (0..size).map(|index| testing::leaf(&id("SG"), index));
+    let mut frontier = Frontier::new();
+    digests.for_each(|digest| frontier.push(leaf_hash(&leaf_data(&digest))));
+    let origin = "test.example/SG".to_owned();
+    let head = Checkpoint { origin, size, root: frontier.root() };
+    Fact::Checkpoint { log: id("SG"), note: sign(&head, &key("SG log")).to_string() }
+}
+
 /// Own entries from one index to another, with the checkpoint that covers them.
 pub fn grow(from: u64, to: u64) -> Vec<Fact> {
     let entry = |index| match testing::entry(&id("ID"), index) {
@@ -187,7 +197,7 @@ impl Case {
         let text = format!("log = \"ID\"\nregister = \"{register}\"\nwitnesses = {witnesses}\n");
         fs::write(&trust, text).unwrap();
         let options = sealwire_audit::Options { standard: false };
-        let report = sealwire_audit::verify_dir(&self.data(), &trust, options);
+        let report = sealwire_audit::verify(&self.data(), &trust, options);
         if report.exit_code() == 0 { Ok(report.size) } else { Err(report.to_string()) }
     }
 }
