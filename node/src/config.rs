@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sealwire_wire::id::{Digest, MemberId};
 
@@ -23,6 +24,10 @@ pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
 pub const MAX_P2P_LISTEN: usize = 16;
 /// Name of the file that `sealwire init` writes.
 pub const CONFIG_FILE: &str = "sealwire.toml";
+/// How often reads are counted in the log unless told otherwise, in seconds.
+pub const DEFAULT_READS_EVERY_SECS: u64 = 900;
+/// Longest time between counts of reads, in seconds.
+pub const MAX_READS_EVERY_SECS: u64 = 7 * 24 * 3600;
 /// Where the HTTP interface listens unless told otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:8443";
 /// Where the node listens for peers unless told otherwise.
@@ -52,6 +57,8 @@ pub struct Config {
     pub client: Client,
     /// The list of UN/LOCODEs that records are checked against.
     pub locodes: Option<PathBuf>,
+    /// The read log.
+    pub reads: Reads,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -72,6 +79,16 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
+}
+
+/// The read log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reads {
+    /// How often reads are counted in the log, for their originators.
+    pub every: Duration,
+    /// Whether restricted parts are given only for a purpose that the reader states, where the
+    /// record has several.
+    pub purpose_required: bool,
 }
 
 /// What is logged, and how.
@@ -270,6 +287,13 @@ listen = [
 # [codes]
 # A list made by `sealwire codes import un-locode`: records are also checked against it.
 # un-locode = "un-locode.txt"
+
+# [reads]
+# Who reads a restricted part of a record is kept, and counted in this member's log for the record's
+# originator, so often:
+# every-seconds = 900
+# Whether a reader of a record with several purposes has to state one of them.
+# purpose-required = false
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

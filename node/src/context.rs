@@ -8,6 +8,7 @@ use sealwire_schemas::Finding;
 use sealwire_schemas::locode::Locodes;
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::message::{Item, WRAP};
+use sealwire_wire::reads;
 use sealwire_wire::register::Register;
 use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
@@ -224,12 +225,19 @@ impl Context {
     }
 }
 
-/// The plaintexts of an entry's core classes that the local data key can open: what the plain log
-/// files may show. They are not checked against their commitments: the gate did so for what it
+/// The plaintexts of an entry's core classes that the local data key can open, and the reads that
+/// an own entry counts: what the plain log files may show. They are not checked against their commitments: the gate did so for what it
 /// admitted, and an auditor does so for everything in the files.
 pub fn disclosed(data: &DataKey, reader: &Reader, item: &Item) -> BTreeMap<String, Vec<u8>> {
     let Ok(statement) = Statement::parse(&item.statement) else { return BTreeMap::new() };
-    let Body::Record(record) = &statement.manifest().body else { return BTreeMap::new() };
+    let record = match &statement.manifest().body {
+        Body::Record(record) => record,
+        Body::Reads(_) => {
+            let part = reader.reads_part(&statement.claims().subject);
+            return part.map(|part| (reads::CLASS.to_owned(), part)).into_iter().collect();
+        }
+        _ => return BTreeMap::new(),
+    };
     let secret_of = |audience: &AudienceId| {
         let (_, sealed) = reader.secret(audience)?;
         let secret = data.open(&secret_context(audience), &sealed)?;

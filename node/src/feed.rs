@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use sealwire_schemas::{Finding, Standard};
+use sealwire_schemas::{FieldClass, Finding, Standard};
+use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::message::{Announcement, Item};
@@ -20,6 +21,52 @@ use crate::store::{StoreFault, StoredEntry};
 
 /// Most records in one page.
 pub const MAX_PAGE: usize = 500;
+
+/// Field classes that the whole community may read; each read of any other is logged.
+const UNRESTRICTED: [&str; 3] = ["open", "core", "core.coarse"];
+
+/// Whether each read of a class is logged.
+pub fn restricted(class: &str) -> bool {
+    !UNRESTRICTED.contains(&class)
+}
+
+/// Who reads, and what for.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The name of the principal.
+    pub principal: String,
+    /// The purpose stated: one of the record's own, or its restricted classes stay closed.
+    pub purpose: Option<String>,
+    /// Whether restricted classes are opened only for a purpose that is stated.
+    pub purpose_required: bool,
+    /// Why restricted classes are not opened at all, if they are not.
+    pub closed: Option<&'static str>,
+}
+
+impl Reading {
+    /// What this node reads for itself: nothing restricted.
+    pub fn none() -> Self {
+        let (principal, purpose) = (String::new(), None);
+        Self { principal, purpose, purpose_required: false, closed: Some("not-asked") }
+    }
+
+    /// The purpose for which restricted classes are opened (empty: none was stated, nor was one
+    /// needed), or why they are not.
+    fn purpose(&self, handling: &Value) -> Result<String, &'static str> {
+        let purposes = cbor::to_json(handling).unwrap_or_default();
+        let purposes = purposes.get("purpose").and_then(|list| list.as_array());
+        let purposes: Vec<&str> =
+            purposes.into_iter().flatten().filter_map(|purpose| purpose.as_str()).collect();
+        match (self.closed, &self.purpose, purposes.as_slice()) {
+            (Some(why), ..) => Err(why),
+            (None, Some(stated), known) if known.contains(&stated.as_str()) => Ok(stated.clone()),
+            (None, Some(_), _) => Err("purpose-not-agreed"),
+            (None, None, [only]) => Ok((*only).to_owned()),
+            (None, None, _) if self.purpose_required => Err("purpose-required"),
+            (None, None, _) => Ok(String::new()),
+        }
+    }
+}
 
 /// A record as far as this member can open it.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +93,15 @@ pub struct RecordView {
     pub opened: Vec<String>,
     /// Classes that the record has and this member cannot open.
     pub withheld: Vec<String>,
+    /// Restricted classes that this member can open and the reader was not given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<String>,
+    /// Why not: `not-asked`, `purpose-required`, `purpose-not-agreed` or `not-logged`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_back_because: Option<&'static str>,
+    /// For which purpose restricted classes were opened; empty if none was stated.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
     /// Rules that need a withheld field, and so say neither pass nor fail.
     pub not_checkable: Vec<String>,
     /// Errors and warnings in what was opened.
@@ -82,6 +138,9 @@ pub struct DeliveredTo {
     pub delivered: bool,
     /// Witnessed time of that cosignature, seconds since 1970.
     pub cosigned_at: Option<u64>,
+    /// How often its people read each restricted class, as its log says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, u64>,
     /// Why it quarantined the record, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -93,6 +152,7 @@ pub fn records(
     after: u64,
     limit: usize,
     kind: Option<&str>,
+    reading: &Reading,
 ) -> Result<Vec<RecordView>, Refusal> {
     let limit = limit.clamp(1, MAX_PAGE);
     let mut views = Vec::new();
@@ -104,7 +164,7 @@ pub fn records(
         cursor = *last;
         for (_, log, index) in batch {
             let Some(entry) = context.reader.entry(&log, index).map_err(fault)? else { continue };
-            let Some(view) = view(context, &log, index, &entry) else { continue };
+            let Some(view) = view(context, &log, index, &entry, reading) else { continue };
             if kind.is_none_or(|wanted| wanted == view.kind) {
                 views.push(view);
                 if views.len() == limit {
@@ -116,9 +176,9 @@ pub fn records(
 }
 
 /// One record.
-pub fn record(context: &Context, id: &RecordId) -> Result<RecordView, Refusal> {
+pub fn record(context: &Context, id: &RecordId, reading: &Reading) -> Result<RecordView, Refusal> {
     let (log, index, entry) = stored(context, id)?;
-    view(context, &log, index, &entry).ok_or_else(|| unknown(id))
+    view(context, &log, index, &entry, reading).ok_or_else(|| unknown(id))
 }
 
 /// Where a record of ours has arrived.
@@ -141,6 +201,7 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
         _ => release::active_peers(&register, community, &context.own),
     };
     let refusals = context.reader.refused_by(index);
+    let mut reads = reads_of(context, id)?;
     let members: Vec<DeliveredTo> = addressed
         .into_iter()
         .map(|member| {
@@ -150,6 +211,7 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
                 classes: classes_for(context, record, &member),
                 delivered: cosigned.is_some(),
                 cosigned_at: cosigned.map(|(_, time)| time),
+                reads: reads.remove(&member).unwrap_or_default(),
                 refused: refused.map(|(_, code, text)| format!("{code}: {text}")),
                 member,
             }
@@ -163,6 +225,24 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
         .count();
     let witnessed = count as u64 >= u64::from(community.witnesses);
     Ok(Delivery { id: id.to_string(), index, members, witnessed })
+}
+
+/// How often each class of a record was read, by whose people.
+fn reads_of(
+    context: &Context,
+    id: &RecordId,
+) -> Result<BTreeMap<MemberId, BTreeMap<String, u64>>, Refusal> {
+    let mut reads: BTreeMap<MemberId, BTreeMap<String, u64>> = BTreeMap::new();
+    for (log, index) in context.reader.reads_of(id) {
+        let Some(entry) = context.reader.entry(&log, index).map_err(fault)? else { continue };
+        let Ok(statement) = Statement::parse(&entry.item.statement) else { continue };
+        let Body::Reads(counted) = &statement.manifest().body else { continue };
+        for (class, count) in counted.counts.get(id).into_iter().flatten() {
+            let sum = reads.entry(log.clone()).or_default().entry(class.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+    }
+    Ok(reads)
 }
 
 /// The classes of a record of ours that `member` can open.
@@ -263,15 +343,32 @@ fn no_checkpoint(log: &MemberId) -> Refusal {
     )
 }
 
-fn view(context: &Context, log: &MemberId, index: u64, entry: &StoredEntry) -> Option<RecordView> {
-    let (statement, opened) = context.open(entry)?;
+fn view(
+    context: &Context,
+    log: &MemberId,
+    index: u64,
+    entry: &StoredEntry,
+    reading: &Reading,
+) -> Option<RecordView> {
+    let (statement, mut opened) = context.open(entry)?;
     let Body::Record(record) = &statement.manifest().body else { return None };
-    let names = |classes: &[sealwire_schemas::FieldClass]| {
-        classes.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>()
-    };
+    let pending = opened.parts.is_empty();
+    let (mut held_back, mut purpose) = (Vec::new(), reading.purpose(&record.handling));
+    let any = opened.parts.keys().any(|class| restricted(class.as_str()));
+    match &mut purpose {
+        Ok(purpose) if !any => purpose.clear(),
+        Ok(_) => {}
+        Err(_) => {
+            let closed = |class: &FieldClass| restricted(class.as_str());
+            held_back = opened.parts.keys().copied().filter(closed).collect();
+            opened.parts.retain(|class, _| !closed(class));
+        }
+    }
+    let names =
+        |classes: &[FieldClass]| classes.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>();
     let mut check = Standard::v1().check_parts(&record.kind, &opened.disclosures());
     check.findings.extend(context.against_locodes(&record.kind, &check.record));
-    let status = match (&entry.quarantined, opened.parts.is_empty()) {
+    let status = match (&entry.quarantined, pending) {
         (Some(_), _) => "quarantined",
         (None, true) => "pending",
         (None, false) => "held",
@@ -288,6 +385,9 @@ fn view(context: &Context, log: &MemberId, index: u64, entry: &StoredEntry) -> O
         status,
         opened: names(&opened.parts.keys().copied().collect::<Vec<_>>()),
         withheld: names(&opened.withheld),
+        held_back_because: purpose.as_ref().err().copied().filter(|_| !held_back.is_empty()),
+        held_back: names(&held_back),
+        purpose: purpose.unwrap_or_default(),
         not_checkable: check.not_checkable,
         findings: check.findings,
         reason: entry.quarantined.as_ref().map(|(code, text)| format!("{code}: {text}")),

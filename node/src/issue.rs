@@ -13,6 +13,7 @@ use sealwire_wire::cbor;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::message::WRAP;
 use sealwire_wire::part::{Disclosure, Part, SALT_LEN};
+use sealwire_wire::reads::{self, Read};
 use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
 };
@@ -213,6 +214,24 @@ impl Issuer {
         let body = Body::Register(RegisterManifest { version, digest });
         let statement = self.sign(now, new_id(now.unix_ms), body)?;
         Ok(Issued { statement, sealed: BTreeMap::new() })
+    }
+
+    /// Counts reads of records of one member, and keeps who read what; `None` if there is none,
+    /// or more than one entry may count.
+    pub fn reads(
+        &self,
+        now: &Now,
+        of: &MemberId,
+        reads: &[Read],
+    ) -> Result<Option<(Issued, Fact)>, Refusal> {
+        let subject = new_id(now.unix_ms);
+        let Some((part, manifest)) = reads::seal(reads, of, &subject, random) else {
+            return Ok(None);
+        };
+        let statement = self.sign(now, subject, Body::Reads(manifest))?;
+        let (log, count, part) = (of.clone(), reads.len() as u64, part.to_bytes());
+        let kept = Fact::Reads { subject, log, count, part };
+        Ok(Some((Issued { statement, sealed: BTreeMap::new() }, kept)))
     }
 
     /// Signs the answer that `ranges` of our log are not addressed to `asker`.

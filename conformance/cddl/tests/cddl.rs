@@ -25,8 +25,8 @@ use sealwire_wire::seal::{
     AudienceContext, AudienceSecret, PartContext, SealSecretKey, seal_part, wrap,
 };
 use sealwire_wire::statement::{
-    AudienceManifest, Body, Claims, Denial, Head, KeyManifest, Manifest, PartRef, RecordManifest,
-    RegisterManifest, Relation, RelationVerb, leaf_data, sign,
+    AudienceManifest, Body, Claims, Denial, Head, KeyManifest, Manifest, PartRef, ReadsManifest,
+    RecordManifest, RegisterManifest, Relation, RelationVerb, leaf_data, sign,
 };
 
 /// Every file that there is; a file that is not listed fails the run.
@@ -149,6 +149,13 @@ fn bodies() -> Vec<Body> {
             until: 1_792_678_400,
         }),
         Body::Register(RegisterManifest { version: 2, digest: Digest([8; 32]) }),
+        Body::Reads(ReadsManifest {
+            to: BTreeSet::from([member("SG")]),
+            from: 1_790_000_000,
+            until: 1_790_000_900,
+            counts: BTreeMap::from([(record(), BTreeMap::from([("nominal".to_owned(), 3)]))]),
+            commitment: Digest([9; 32]),
+        }),
     ]
 }
 
@@ -211,7 +218,7 @@ fn parts_and_commitments_are_as_their_grammars_say() {
 }
 
 #[test]
-fn statements_of_all_four_bodies_are_as_their_grammar_says() {
+fn statements_of_all_five_bodies_are_as_their_grammar_says() {
     for body in bodies() {
         let bytes = statement(body);
         accepts("statement", &bytes);

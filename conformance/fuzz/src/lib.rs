@@ -16,10 +16,14 @@ pub mod seeds;
 mod signed;
 mod texts;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sealwire_wire::bundle::{Element, Held, Manifest, Outcome};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::message::{Announcement, Item, MAX_RESPONSE_BYTES, Request, Response};
 use sealwire_wire::part::{Part, commitment_of_bytes};
+use sealwire_wire::reads;
+use sealwire_wire::statement::ReadsManifest;
 
 pub use imports::{declaration, profile, workbook};
 pub use records::{disclosed, record};
@@ -82,6 +86,15 @@ pub fn part(bytes: &[u8]) -> bool {
     assert_eq!(part.to_bytes(), bytes);
     let commitment = part.commitment(keys::record(), keys::CLASS);
     assert_eq!(commitment_of_bytes(keys::record(), keys::CLASS, bytes), Ok(commitment));
+    // As the reads of a read log's entry that commits to it, and counts none of them.
+    let manifest = ReadsManifest {
+        to: BTreeSet::from([keys::originator().clone()]),
+        from: 0,
+        until: u64::MAX,
+        counts: BTreeMap::new(),
+        commitment: part.commitment(keys::record(), reads::CLASS),
+    };
+    assert!(reads::open(bytes, keys::record(), &manifest).is_err(), "reads that nothing counts");
     true
 }
 

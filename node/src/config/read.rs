@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sealwire_wire::id::{Digest, MemberId};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Client, Config, DEFAULT_HTTP_LISTEN, DEFAULT_P2P_LISTEN, Http, Log, MAX_P2P_LISTEN, Problem,
-    Tls,
+    Client, Config, DEFAULT_HTTP_LISTEN, DEFAULT_P2P_LISTEN, DEFAULT_READS_EVERY_SECS, Http, Log,
+    MAX_P2P_LISTEN, MAX_READS_EVERY_SECS, Problem, Reads, Tls,
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 9] = [
+const KEYS: [(&str, &[&str]); 10] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
     ("keys", &["dir"]),
@@ -23,6 +24,7 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("http.tls", &["certificate", "key"]),
     ("p2p", &["listen"]),
     ("codes", &["un-locode"]),
+    ("reads", &["every-seconds", "purpose-required"]),
     ("log", &["filter", "format"]),
     ("client", &["url", "token-file", "ca-certificate"]),
 ];
@@ -70,6 +72,7 @@ impl Walk<'_> {
         let http = self.http(root, base);
         let p2p_listen = self.p2p(root);
         let locodes = self.optional_path(root, "codes", "un-locode", base);
+        let reads = self.reads(root);
         let log = self.log(root);
         let client = self.client(root, base, http.as_ref());
         Some(Config {
@@ -83,6 +86,7 @@ impl Walk<'_> {
             log: log?,
             client: client?,
             locodes: locodes?,
+            reads: reads?,
             file: PathBuf::new(),
             lines: BTreeMap::new(),
         })
@@ -314,6 +318,53 @@ impl Walk<'_> {
             (None, _) => return None,
         };
         Some(base.join(text))
+    }
+
+    fn reads(&mut self, root: &DeTable<'_>) -> Option<Reads> {
+        let every = self.seconds(
+            root,
+            "reads",
+            "every-seconds",
+            DEFAULT_READS_EVERY_SECS,
+            MAX_READS_EVERY_SECS,
+        );
+        let purpose_required = match self.find(root, "reads", "purpose-required") {
+            None => Some(false),
+            Some((value, line)) => {
+                let flag = value.as_bool();
+                if flag.is_none() {
+                    let text = format!(
+                        "accept reads.purpose-required: {} in the place of a boolean",
+                        value.type_str()
+                    );
+                    self.problem(line, text, "true or false");
+                }
+                flag
+            }
+        };
+        Some(Reads { every: every?, purpose_required: purpose_required? })
+    }
+
+    /// A time from 1 second to `max`.
+    fn seconds(
+        &mut self,
+        root: &DeTable<'_>,
+        name: &str,
+        key: &str,
+        default: u64,
+        max: u64,
+    ) -> Option<Duration> {
+        let Some((value, line)) = self.find(root, name, key) else {
+            return Some(Duration::from_secs(default));
+        };
+        let number =
+            value.as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
+        let seconds = number.filter(|seconds| (1..=max).contains(seconds));
+        if seconds.is_none() {
+            let text = format!("accept {}: it is no time in seconds", dotted(name, key));
+            self.problem(line, text, &format!("an integer from 1 to {max}"));
+        }
+        seconds.map(Duration::from_secs)
     }
 
     /// A text that is there; anything else that is there is reported.

@@ -196,10 +196,13 @@ impl Exchange {
             logged.push((unit.token, index));
         }
         let size = self.frontier.size();
-        let origin = self.origin(&self.own);
-        let checkpoint = Checkpoint { origin, size, root: self.frontier.root() };
-        let note = checkpoint::sign(&checkpoint, &self.keys.log).to_string();
-        facts.push(Fact::Checkpoint { log: self.own.clone(), note: note.clone() });
+        let note = (size > from).then(|| {
+            let origin = self.origin(&self.own);
+            let checkpoint = Checkpoint { origin, size, root: self.frontier.root() };
+            checkpoint::sign(&checkpoint, &self.keys.log).to_string()
+        });
+        let head = note.clone().map(|note| Fact::Checkpoint { log: self.own.clone(), note });
+        facts.extend(head);
         let mut orders = vec![Order::Commit(facts)];
         orders.append(&mut learn);
         orders.extend(logged.into_iter().map(|(token, index)| Order::Logged {
@@ -207,7 +210,7 @@ impl Exchange {
             index,
             size,
         }));
-        orders.push(Order::Announce { from, to: size, note });
+        orders.extend(note.map(|note| Order::Announce { from, to: size, note }));
         orders
     }
 

@@ -111,6 +111,7 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/records/{id}/receipt", PROOF, get(records::receipt)),
         route("get", "/v1/records/{id}/cose-receipt", PROOF, get(records::cose_receipt)),
         route("get", "/v1/records/{id}/entry", PROOF, get(records::entry)),
+        route("get", "/v1/reads", Access::AnyOf(&[Right::Audit]), get(records::reads)),
         route("get", "/v1/logs/{member}/checkpoint", LOG, get(log::checkpoint)),
         route("get", "/v1/logs/{member}/tile/{*path}", LOG, get(log::tile)),
         route("get", "/v1/logs/{member}/statement/{index}", LOG, get(log::statement)),

@@ -10,18 +10,16 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures::StreamExt as _;
 use sealwire_schemas::Language;
-use sealwire_wire::id::RecordId;
+use sealwire_wire::id::{MemberId, RecordId, is_word};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
-use crate::feed::{Delivery, RecordView};
+use crate::feed::{Delivery, Reading, RecordView};
 use crate::node::{NodeHandle, Outcome, Preview, Submission, Waiting};
 use crate::refusal::Refusal;
-
-/// Field classes that the whole community may read; reading any other is logged.
-const UNRESTRICTED: [&str; 3] = ["open", "core", "core.coarse"];
+use crate::store::KeptRead;
 
 /// Most bytes of a body that are read for the sake of its refusal.
 const MAX_DISCARDED_BYTES: usize = 16 * MAX_BODY_BYTES;
@@ -39,6 +37,15 @@ pub(super) struct PageQuery {
     after: u64,
     limit: Option<usize>,
     kind: Option<String>,
+    purpose: Option<String>,
+    restricted: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadingQuery {
+    purpose: Option<String>,
+    restricted: Option<bool>,
 }
 
 /// One page of records in the order of their arrival.
@@ -132,15 +139,11 @@ pub(super) async fn page(
     Extension(caller): Extension<Caller>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(PageQuery { after, limit, kind }) = query.map_err(bad_query)?;
-    let limit = limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        let detail =
-            format!("cannot read a page of {limit} records: at least 1, at most {MAX_PAGE}");
-        return Err(Problem::bad_request("query-invalid", detail, "follow `next` for more"));
-    }
-    let records = ask(&app, move |node| node.records(after, limit, kind.as_deref())).await?;
-    log_reads(&caller, &records);
+    let query = query.map_err(bad_query)?.0;
+    let PageQuery { after, limit, kind, purpose, restricted } = query;
+    let limit = page_limit(limit)?;
+    let reading = reading(&app, &caller, purpose, restricted)?;
+    let records = app.node.records(after, limit, kind, reading).await?;
     let next = records.last().map_or(after, |record| record.cursor);
     Ok(Json(Page { more: records.len() == limit, next, records }))
 }
@@ -149,11 +152,90 @@ pub(super) async fn one(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
+    query: Result<Query<ReadingQuery>, QueryRejection>,
 ) -> Result<Json<RecordView>, Problem> {
     let id = record_id(id)?;
-    let record = ask(&app, move |node| node.record(&id)).await?;
-    log_reads(&caller, std::slice::from_ref(&record));
-    Ok(Json(record))
+    let ReadingQuery { purpose, restricted } = query.map_err(bad_query)?.0;
+    let reading = reading(&app, &caller, purpose, restricted)?;
+    Ok(Json(app.node.record(id, reading).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadsQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// One page of the read log.
+#[derive(Debug, Serialize)]
+pub(super) struct ReadsPage {
+    reads: Vec<LoggedRead>,
+    /// The `after` of the next page.
+    next: Option<String>,
+    /// Whether there may be more now.
+    more: bool,
+}
+
+/// One restricted part that was given to one reader.
+#[derive(Debug, Serialize)]
+struct LoggedRead {
+    at: u64,
+    principal: String,
+    record: String,
+    originator: MemberId,
+    class: String,
+    purpose: String,
+}
+
+pub(super) async fn reads(
+    State(app): State<App>,
+    query: Result<Query<ReadsQuery>, QueryRejection>,
+) -> Result<Json<ReadsPage>, Problem> {
+    let ReadsQuery { after, limit } = query.map_err(bad_query)?.0;
+    let limit = page_limit(limit)?;
+    let from = after.clone();
+    let kept = ask(&app, move |node| node.reads(from.as_deref(), limit)).await?;
+    let next = kept.last().map(|read| read.cursor.clone()).or(after);
+    let more = kept.len() == limit;
+    let reads = kept.into_iter().map(|KeptRead { log, read, .. }| LoggedRead {
+        at: read.at,
+        principal: read.by,
+        record: read.record.to_string(),
+        originator: log,
+        class: read.class,
+        purpose: read.purpose,
+    });
+    Ok(Json(ReadsPage { reads: reads.collect(), next, more }))
+}
+
+/// Who reads, and what for.
+pub(super) fn reading(
+    app: &App,
+    Caller(principal): &Caller,
+    purpose: Option<String>,
+    restricted: Option<bool>,
+) -> Result<Reading, Problem> {
+    if purpose.as_ref().is_some_and(|purpose| !is_word(purpose)) {
+        let detail = "cannot read the purpose: it is no word of small letters, digits and hyphens";
+        let hint = "state one of the record's purposes, such as drug-control";
+        return Err(Problem::bad_request("query-invalid", detail, hint));
+    }
+    Ok(Reading {
+        principal: principal.name.clone(),
+        purpose,
+        purpose_required: app.node.purpose_required(),
+        closed: (restricted == Some(false)).then_some("not-asked"),
+    })
+}
+
+fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("cannot read a page of {limit} records: at least 1, at most {MAX_PAGE}");
+    Err(Problem::bad_request("query-invalid", detail, "follow `next` for more"))
 }
 
 pub(super) async fn delivery(
@@ -199,26 +281,6 @@ pub(super) async fn ask<T: Send + 'static>(
     let node = app.node.clone();
     let answer = tokio::task::spawn_blocking(move || question(&node)).await;
     answer.map_err(|_| Problem::fault())?.map_err(Problem::from)
-}
-
-/// Every read of a restricted part leaves a line in the log.
-pub(super) fn log_reads(Caller(principal): &Caller, records: &[RecordView]) {
-    for record in records {
-        let restricted: Vec<&str> = record
-            .opened
-            .iter()
-            .map(String::as_str)
-            .filter(|class| !UNRESTRICTED.contains(class))
-            .collect();
-        if !restricted.is_empty() {
-            tracing::info!(
-                principal = principal.name,
-                entry = record.id,
-                classes = restricted.join(","),
-                "restricted parts read"
-            );
-        }
-    }
 }
 
 pub(super) fn bad_query(rejection: QueryRejection) -> Problem {

@@ -17,9 +17,9 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::auth::Caller;
-use super::records::{ask, bad_query, log_reads};
+use super::records::{bad_query, reading};
 use super::{App, Closing, KEEP_ALIVE, MAX_STREAMS, Problem};
-use crate::feed::RecordView;
+use crate::feed::{Reading, RecordView};
 use crate::principals::Right;
 
 /// Records read at once for one stream.
@@ -30,6 +30,8 @@ const STREAM_PAGE: usize = 32;
 pub(super) struct StreamQuery {
     after: Option<u64>,
     kind: Option<String>,
+    purpose: Option<String>,
+    restricted: Option<bool>,
 }
 
 struct Tail {
@@ -37,6 +39,7 @@ struct Tail {
     caller: Caller,
     after: u64,
     kind: Option<String>,
+    reading: Reading,
     page: VecDeque<RecordView>,
     last_cursor: watch::Receiver<u64>,
     closing: Option<watch::Receiver<bool>>,
@@ -51,7 +54,8 @@ pub(super) async fn open(
     query: Result<Query<StreamQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let Query(StreamQuery { after, kind }) = query.map_err(bad_query)?;
+    let StreamQuery { after, kind, purpose, restricted } = query.map_err(bad_query)?.0;
+    let reading = reading(&app, &caller, purpose, restricted)?;
     let resume = last_event_id(&headers)?;
     let permit = app.streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::overloaded(MAX_STREAMS, "streams"))?;
@@ -62,6 +66,7 @@ pub(super) async fn open(
         caller,
         after: resume.or(after).unwrap_or(now),
         kind,
+        reading,
         page: VecDeque::new(),
         last_cursor,
         closing: closing.map(|Extension(closing)| closing),
@@ -90,7 +95,6 @@ async fn next(mut tail: Tail) -> Option<(Result<Event, Infallible>, Tail)> {
     loop {
         if let Some(record) = tail.page.pop_front() {
             tail.after = record.cursor;
-            log_reads(&tail.caller, std::slice::from_ref(&record));
             let data = serde_json::to_string(&record).ok()?;
             let event = Event::default().id(record.cursor.to_string()).event("record").data(data);
             return Some((Ok(event), tail));
@@ -104,13 +108,13 @@ async fn next(mut tail: Tail) -> Option<(Result<Event, Infallible>, Tail)> {
             continue;
         }
         let (after, kind) = (tail.after, tail.kind.clone());
-        match ask(&tail.app, move |node| node.records(after, STREAM_PAGE, kind.as_deref())).await {
+        match tail.app.node.records(after, STREAM_PAGE, kind, tail.reading.clone()).await {
             // Nothing of this kind up to there.
             Ok(records) if records.is_empty() => tail.after = last,
             Ok(records) => tail.page = records.into(),
-            Err(problem) => {
+            Err(refusal) => {
                 tail.failed = true;
-                let data = serde_json::to_string(&problem).ok()?;
+                let data = serde_json::to_string(&Problem::from(refusal)).ok()?;
                 return Some((Ok(Event::default().event("problem").data(data)), tail));
             }
         }

@@ -9,6 +9,7 @@ mod guard;
 mod metrics;
 mod peers;
 mod publish;
+mod reads;
 mod startup;
 mod witness;
 
@@ -26,10 +27,11 @@ use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::feed::{self, Delivery, RecordView};
+use crate::feed::{self, Delivery, Reading, RecordView};
 use crate::keys::Keys;
 use crate::locodes;
 use crate::refusal::Refusal;
+use crate::store::KeptRead;
 use crate::tlog;
 
 pub use draft::{Preview, Submission};
@@ -74,6 +76,7 @@ struct Inner {
     drafts: Drafts,
     publisher: publish::Publisher,
     announced: OnceCell<()>,
+    purpose_required: bool,
 }
 
 /// What must be ended in order.
@@ -216,11 +219,24 @@ pub async fn start(
     ];
     let publisher = publish::Publisher::default();
     let announced = OnceCell::new();
-    let inner =
-        Inner { context, inputs, snapshot, cursor, counters, guard, drafts, publisher, announced };
+    let purpose_required = config.reads.purpose_required;
+    let inner = Inner {
+        context,
+        inputs,
+        snapshot,
+        cursor,
+        counters,
+        guard,
+        drafts,
+        publisher,
+        announced,
+        purpose_required,
+    };
     let node = NodeHandle { inner: Arc::new(inner) };
     let mut tasks = tasks;
     tasks.push(tokio::spawn(node.clone().begin()));
+    let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
+    tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");
     Ok((node, Running { gossip: handle, tasks, writer: Some(writer) }))
 }
@@ -291,19 +307,60 @@ impl NodeHandle {
         draft::preview(&self.inner.context, submission, driver::unix_ms())
     }
 
-    /// Records in the order of arrival, after a cursor.
-    pub fn records(
+    /// Records in the order of arrival, after a cursor. Restricted parts in them are given out once
+    /// it is durable to whom.
+    pub async fn records(
         &self,
         after: u64,
         limit: usize,
-        kind: Option<&str>,
+        kind: Option<String>,
+        reading: Reading,
     ) -> Result<Vec<RecordView>, Refusal> {
-        feed::records(&self.inner.context, after, limit, kind)
+        self.read(reading, move |context, reading| {
+            feed::records(context, after, limit, kind.as_deref(), reading)
+        })
+        .await
     }
 
-    /// One record.
-    pub fn record(&self, id: &RecordId) -> Result<RecordView, Refusal> {
-        feed::record(&self.inner.context, id)
+    /// One record, likewise.
+    pub async fn record(&self, id: RecordId, reading: Reading) -> Result<RecordView, Refusal> {
+        let views = self.read(reading, move |context, reading| {
+            feed::record(context, &id, reading).map(|view| vec![view])
+        });
+        views.await?.pop().ok_or_else(reading_failed)
+    }
+
+    async fn read(
+        &self,
+        reading: Reading,
+        views: impl Fn(&Context, &Reading) -> Result<Vec<RecordView>, Refusal> + Send + Sync + 'static,
+    ) -> Result<Vec<RecordView>, Refusal> {
+        let views = Arc::new(views);
+        let made = |reading: Reading| {
+            let (context, views) = (Arc::clone(&self.inner.context), Arc::clone(&views));
+            tokio::task::spawn_blocking(move || views(&context, &reading))
+        };
+        let given = made(reading.clone()).await.map_err(|_| reading_failed())??;
+        match reads::keep(&self.inner, &reading, &given).await {
+            Ok(()) => Ok(given),
+            Err(refusal) => {
+                tracing::warn!(%refusal, "restricted parts are held back: who reads them cannot be logged");
+                let closed = Reading { closed: Some("not-logged"), ..reading };
+                made(closed).await.map_err(|_| reading_failed())?
+            }
+        }
+    }
+
+    /// Who was given which restricted part, in order, after a cursor.
+    pub fn reads(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeptRead>, Refusal> {
+        let reads = self.inner.context.reader.reads(after, limit);
+        reads
+            .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))
+    }
+
+    /// Whether restricted parts are given only for a stated purpose.
+    pub fn purpose_required(&self) -> bool {
+        self.inner.purpose_required
     }
 
     /// Where a record of ours has arrived.
@@ -411,6 +468,10 @@ impl NodeHandle {
             publish::drafts(inner).await;
         }
     }
+}
+
+fn reading_failed() -> Refusal {
+    Refusal::fault("store-fault", "cannot read: the reading task ended", "see the node's log")
 }
 
 fn active_peers<'a>(register: &'a Register, own: &'a MemberId) -> impl Iterator<Item = &'a Member> {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::admit::{self, Content};
 use crate::exchange::{IdempotentRequest, Unit};
-use crate::feed;
+use crate::feed::{self, Reading};
 use crate::issue::{Audience, Draft, Issued};
 use crate::refusal::Refusal;
 use crate::release::Plan;
@@ -263,7 +263,7 @@ fn repeated(inner: &Inner, same: bool, index: u64) -> Result<Published, Refusal>
     let entry = entry.ok_or_else(lost)?;
     let statement = Statement::parse(&entry.item.statement).map_err(|_| lost())?;
     let record = statement.claims().subject;
-    let view = feed::record(&inner.context, &record)?;
+    let view = feed::record(&inner.context, &record, &Reading::none())?;
     let delivery = feed::delivery(&inner.context, &record)?;
     let mut classes: BTreeMap<String, Vec<MemberId>> = BTreeMap::new();
     for to in delivery.members {
@@ -341,7 +341,7 @@ async fn audiences_for(
     Ok(chosen)
 }
 
-async fn log(inner: &Inner, unit: Unit) -> Result<Logged, Refusal> {
+pub(super) async fn log(inner: &Inner, unit: Unit) -> Result<Logged, Refusal> {
     let (reply, logged) = oneshot::channel();
     let gone = || {
         Refusal::fault(

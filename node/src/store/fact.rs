@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use sealwire_wire::cbor::{self, CborError, Reader, Value};
-use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::message::Item;
+use sealwire_wire::reads::Read;
 
 use crate::journal::Frame;
 
@@ -28,6 +29,8 @@ const DENIAL: u8 = 6;
 const SECRET: u8 = 7;
 const PARTS: u8 = 8;
 const DECISION: u8 = 9;
+const READ: u8 = 10;
+const READS: u8 = 11;
 
 /// Something that the node has verified or decided, and will not forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +107,24 @@ pub enum Fact {
     },
     /// A decision of this node.
     Decision(Decision),
+    /// A restricted part was given to a reader here.
+    Read {
+        /// The member whose record was read.
+        log: MemberId,
+        /// Who read what.
+        read: Read,
+    },
+    /// What an entry of the own log commits to: its reads, which stay here.
+    Reads {
+        /// The subject of the entry's statement.
+        subject: RecordId,
+        /// The member whose records were read.
+        log: MemberId,
+        /// How many of the oldest reads that no entry counted before.
+        count: u64,
+        /// The reads: see [`sealwire_wire::reads`].
+        part: Vec<u8>,
+    },
 }
 
 /// Why a frame is not a fact.
@@ -167,6 +188,26 @@ impl Fact {
                 (PARTS, vec![member(log), Value::from(*index), sealed_value(sealed)])
             }
             Self::Decision(decision) => (DECISION, decision.fields()),
+            Self::Read { log, read } => (
+                READ,
+                vec![
+                    member(log),
+                    Value::from(read.at),
+                    Value::from(read.by.as_str()),
+                    Value::Text(read.record.to_string()),
+                    Value::from(read.class.as_str()),
+                    Value::from(read.purpose.as_str()),
+                ],
+            ),
+            Self::Reads { subject, log, count, part } => (
+                READS,
+                vec![
+                    Value::Text(subject.to_string()),
+                    member(log),
+                    Value::from(*count),
+                    cbor::bytes(part.as_slice()),
+                ],
+            ),
         };
         Frame { kind, payload: cbor::encode(&Value::Array(fields)) }
     }
@@ -244,6 +285,29 @@ impl Fact {
                 }
             }
             DECISION => Self::Decision(Decision::from_bytes(bytes)?),
+            READ => {
+                let names = ["log", "at", "by", "record", "class", "purpose"];
+                let mut fields = array("read", bytes, &names)?;
+                Self::Read {
+                    log: take_member(&mut fields, "log")?,
+                    read: Read {
+                        at: fields.take_u64("at")?,
+                        by: fields.take_text("by")?,
+                        record: fields.take_parsed("record", "a record id")?,
+                        class: fields.take_text("class")?,
+                        purpose: fields.take_text("purpose")?,
+                    },
+                }
+            }
+            READS => {
+                let mut fields = array("reads", bytes, &["subject", "log", "count", "part"])?;
+                Self::Reads {
+                    subject: fields.take_parsed("subject", "a record id")?,
+                    log: take_member(&mut fields, "log")?,
+                    count: fields.take_u64("count")?,
+                    part: fields.take_bytes("part")?,
+                }
+            }
             kind => return Err(FactError::Kind(kind)),
         })
     }
@@ -354,11 +418,27 @@ mod tests {
                 reason: "r".into(),
             }),
             Fact::Decision(Decision::RefusedBy {
-                member: by,
+                member: by.clone(),
                 index: 1,
                 code: "c".into(),
                 text: "t".into(),
             }),
+            Fact::Read {
+                log: by.clone(),
+                read: Read {
+                    at: 1,
+                    by: "b".into(),
+                    record: RecordId::new(5, &[8; 10]),
+                    class: "c".into(),
+                    purpose: "p".into(),
+                },
+            },
+            Fact::Reads {
+                subject: RecordId::new(6, &[8; 10]),
+                log: by,
+                count: 2,
+                part: vec![4; 30],
+            },
         ]
     }
 
@@ -385,14 +465,14 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_frames_never_panic(
-            kind in 0u8..12,
+            kind in 0u8..14,
             payload in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let _ = Fact::from_frame(&Frame { kind, payload });
         }
 
         #[test]
-        fn a_flipped_byte_never_panics(which in 0usize..11, at in 0usize..200, to in any::<u8>()) {
+        fn a_flipped_byte_never_panics(which in 0usize..14, at in 0usize..200, to in any::<u8>()) {
             let mut frame = facts().swap_remove(which).to_frame();
             if let Some(byte) = frame.payload.get_mut(at) {
                 *byte = to;

@@ -96,6 +96,11 @@ impl<'a> Stage<'a> {
                 self.decision(decision, at);
                 Ok(())
             }
+            Fact::Read { log, .. } => {
+                self.read(log, at);
+                Ok(())
+            }
+            Fact::Reads { subject, log, count, .. } => self.reads(subject, log, *count, at),
         }
     }
 
@@ -140,6 +145,9 @@ impl<'a> Stage<'a> {
             if self.get(&key)?.is_none() {
                 self.put(key, place.clone());
             }
+        }
+        if let Body::Reads(reads) = &statement.manifest().body {
+            self.counts_reads(log, item.index, reads);
         }
         if !matches!(statement.manifest().body, Body::Record(_)) {
             let mut key = control_key(statement.manifest().kind());
@@ -369,23 +377,27 @@ impl<'a> Stage<'a> {
         self.put(log_key(row::LOG, log), size.to_be_bytes().to_vec());
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
         match self.rows.get(key) {
             Some(staged) => Ok(staged.clone()),
             None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
         }
     }
 
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.rows.insert(key, Some(value));
     }
 
-    fn remove(&mut self, key: Vec<u8>) {
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
         self.rows.insert(key, None);
     }
 
     /// Keys in `[first, last)` that hold a value.
-    fn keys_between(&self, first: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+    pub(super) fn keys_between(
+        &self,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Vec<Vec<u8>>, StoreFault> {
         if first >= last {
             return Ok(Vec::new());
         }

@@ -23,6 +23,7 @@ mod logs;
 mod outcomes;
 mod place;
 mod reader;
+mod reads;
 mod recent;
 mod room;
 mod rows;
@@ -47,6 +48,7 @@ use self::index::{Stage, note_size};
 use self::logs::LogFiles;
 use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
+pub use self::reads::KeptRead;
 use self::recent::Recent;
 use self::rows::{State, row};
 use crate::journal::{

@@ -417,7 +417,7 @@ impl Reader {
         self.or_default(found).map(pick).unwrap_or_default()
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         rows: sled::Iter,
         limit: usize,

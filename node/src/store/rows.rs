@@ -12,7 +12,7 @@ use super::StoreFault;
 use crate::journal::Position;
 
 /// Layout of the rows; another one makes the index foreign, and it is rebuilt.
-pub(super) const LAYOUT: u8 = 2;
+pub(super) const LAYOUT: u8 = 3;
 
 /// First byte of a key: what the row is.
 pub(super) mod row {
@@ -39,6 +39,10 @@ pub(super) mod row {
     pub const REGISTER: u8 = b'g';
     pub const STALE: u8 = b'w';
     pub const OUTCOME: u8 = b'u';
+    pub const READ: u8 = b'v';
+    pub const UNCOUNTED: u8 = b'V';
+    pub const READS: u8 = b'y';
+    pub const READS_OF: u8 = b'Y';
 }
 
 /// Key of a row that belongs to a log.

@@ -17,7 +17,7 @@ const MAX_WORD_LEN: usize = 64;
 pub(crate) const WORD: &str = "1 to 64 lower-case letters, digits or '-', beginning with a letter";
 
 /// Whether the text has the form of the name of a kind, community or role.
-pub(crate) fn is_word(text: &str) -> bool {
+pub fn is_word(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     text.len() <= MAX_WORD_LEN
         && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())

@@ -20,6 +20,7 @@ pub mod mldsa;
 pub mod note;
 pub mod part;
 pub mod policy;
+pub mod reads;
 pub mod receipt;
 pub mod register;
 pub mod seal;

@@ -47,6 +47,8 @@ pub enum Body {
     Key(KeyManifest),
     /// The adoption of a register version.
     Register(RegisterManifest),
+    /// How often restricted parts of one member's records were read.
+    Reads(ReadsManifest),
 }
 
 /// The manifest of a record.
@@ -163,6 +165,25 @@ pub struct RegisterManifest {
     pub digest: Digest,
 }
 
+/// The manifest of a read log's entry: counts for the originator, and a commitment to who read
+/// what, when and for which purpose, which stays with the reader: see [`crate::reads`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadsManifest {
+    /// The member whose records were read, alone: this may be the issuer.
+    pub to: BTreeSet<MemberId>,
+    /// Time of the first read, seconds since 1970.
+    pub from: u64,
+    /// Time of the last one.
+    pub until: u64,
+    /// How often each class of each record was read.
+    pub counts: ReadCounts,
+    /// Commitment to the reads: see [`crate::part`].
+    pub commitment: Digest,
+}
+
+/// How often each class of each record was read.
+pub type ReadCounts = BTreeMap<RecordId, BTreeMap<String, u64>>;
+
 impl Manifest {
     /// To whom the entry is addressed beside its issuer: `Named` members, all of a `Community`,
     /// or the whole federation.
@@ -174,16 +195,18 @@ impl Manifest {
             },
             Body::Audience(audience) => Addressees::Named(&audience.to),
             Body::Key(_) | Body::Register(_) => Addressees::Federation,
+            Body::Reads(reads) => Addressees::Named(&reads.to),
         }
     }
 
-    /// The entry's kind: a record kind, or `audience`, `key`, `register`.
+    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`.
     pub fn kind(&self) -> &str {
         match &self.body {
             Body::Record(record) => &record.kind,
             Body::Audience(_) => "audience",
             Body::Key(_) => "key",
             Body::Register(_) => "register",
+            Body::Reads(_) => "reads",
         }
     }
 
@@ -219,6 +242,7 @@ impl Manifest {
                 ("version", Value::from(adopted.version)),
                 ("digest", cbor::bytes(adopted.digest.0)),
             ],
+            Body::Reads(reads) => reads.fields(),
         });
         Value::Map(fields.into_iter().map(|(k, v)| (Value::from(k), v)).collect())
     }
@@ -258,10 +282,57 @@ impl Manifest {
                 version: fields.take_u64("version")?,
                 digest: Digest(fields.take_fixed("digest")?),
             }),
+            "reads" => Body::Reads(ReadsManifest::read(&mut fields)?),
             _ => Body::Record(RecordManifest::read(kind, &mut fields)?),
         };
         fields.finish()?;
         Ok(Self { federation, register, nonce, heads, body })
+    }
+}
+
+impl ReadsManifest {
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        let counts = self.counts.iter().map(|(record, classes)| {
+            let classes = classes.iter();
+            let classes = classes.map(|(c, count)| (Value::from(c.as_str()), Value::from(*count)));
+            (Value::Text(record.to_string()), Value::Map(classes.collect()))
+        });
+        vec![
+            ("to", members_value(&self.to)),
+            ("from", Value::from(self.from)),
+            ("until", Value::from(self.until)),
+            ("counts", Value::Map(counts.collect())),
+            ("commitment", cbor::bytes(self.commitment.0)),
+        ]
+    }
+
+    fn read(fields: &mut Reader) -> Result<Self, CborError> {
+        const COUNTS: &str = "a map from record ids to maps from classes to counts above 0";
+        let bad = || cbor::shape(MANIFEST, "counts", COUNTS);
+        let reads = Self {
+            to: read_members(fields.take("to")?)?,
+            from: fields.take_u64("from")?,
+            until: fields.take_u64("until")?,
+            counts: read_map(fields.take("counts")?, "counts", |record, classes| {
+                let classes = read_map(classes, "counts", |class, count| {
+                    let count = count.as_integer().and_then(|count| u64::try_from(count).ok());
+                    Ok((class, count.filter(|count| *count > 0).ok_or_else(bad)?))
+                })?;
+                let record = record.parse().map_err(|_| bad())?;
+                if classes.is_empty() { Err(bad()) } else { Ok((record, classes)) }
+            })?,
+            commitment: Digest(fields.take_fixed("commitment")?),
+        };
+        if reads.to.len() != 1 {
+            return Err(cbor::shape(MANIFEST, "to", "one member id"));
+        }
+        if reads.counts.is_empty() {
+            return Err(bad());
+        }
+        if reads.from > reads.until {
+            return Err(cbor::shape(MANIFEST, "until", "not before `from`"));
+        }
+        Ok(reads)
     }
 }
 

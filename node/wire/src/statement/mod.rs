@@ -24,8 +24,8 @@ use crate::id::{Digest, MemberId, RecordId};
 
 pub use denial::{Denial, MAX_DENIAL_RANGES};
 pub use manifest::{
-    Addressees, AudienceManifest, Body, Head, KeyManifest, Manifest, PartRef, RecordManifest,
-    RegisterManifest, Relation, RelationVerb,
+    Addressees, AudienceManifest, Body, Head, KeyManifest, Manifest, PartRef, ReadCounts,
+    ReadsManifest, RecordManifest, RegisterManifest, Relation, RelationVerb,
 };
 use sign1::Sign1;
 pub use sign1::SignVerifier;

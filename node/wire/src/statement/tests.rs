@@ -45,6 +45,38 @@ fn record(to: Option<&str>) -> Manifest {
     }
 }
 
+fn reads() -> ReadsManifest {
+    let classes = BTreeMap::from([("commercial".to_owned(), 1), ("operational".to_owned(), 7)]);
+    ReadsManifest {
+        to: BTreeSet::from(["SG".parse().unwrap()]),
+        from: 8,
+        until: 8,
+        counts: BTreeMap::from([(RecordId::new(5, &[8; 10]), classes)]),
+        commitment: Digest([5; 32]),
+    }
+}
+
+#[test]
+fn a_read_log_entry_is_for_one_member_and_counts_something() {
+    let bad = [
+        ReadsManifest { counts: BTreeMap::new(), ..reads() },
+        ReadsManifest {
+            to: BTreeSet::from(["AU".parse().unwrap(), "SG".parse().unwrap()]),
+            ..reads()
+        },
+        ReadsManifest { from: 9, ..reads() },
+        ReadsManifest {
+            counts: reads().counts.into_keys().map(|id| (id, BTreeMap::new())).collect(),
+            ..reads()
+        },
+    ];
+    for body in bad {
+        let manifest = Manifest { body: Body::Reads(body), ..record(None) };
+        let signed = sign(&key(), claims(), manifest.clone()).unwrap();
+        assert!(Statement::parse(signed.bytes()).is_err(), "{manifest:?}");
+    }
+}
+
 fn others() -> Vec<Manifest> {
     let with = |body| Manifest { body, ..record(None) };
     vec![
@@ -62,6 +94,7 @@ fn others() -> Vec<Manifest> {
             until: 2,
         })),
         with(Body::Register(RegisterManifest { version: 2, digest: Digest([4; 32]) })),
+        with(Body::Reads(reads())),
     ]
 }
 

@@ -93,6 +93,14 @@ fn good() -> Vec<(&'static str, Manifest)> {
         until: ISSUED_AT + 2_592_000,
     };
     let register = RegisterManifest { version: 3, digest: Digest([4; 32]) };
+    let classes = BTreeMap::from([("commercial".to_owned(), 1), ("operational".to_owned(), 300)]);
+    let reads = ReadsManifest {
+        to: BTreeSet::from([member("SG")]),
+        from: ISSUED_AT - 900,
+        until: ISSUED_AT,
+        counts: BTreeMap::from([(record(3), classes)]),
+        commitment: Digest([6; 32]),
+    };
     let alone = Manifest {
         heads: BTreeMap::new(),
         ..manifest(Body::Record(RecordManifest { relation: supersedes, ..addressed() }))
@@ -110,6 +118,7 @@ fn good() -> Vec<(&'static str, Manifest)> {
         ("an audience", manifest(Body::Audience(audience))),
         ("a seal key", manifest(Body::Key(key))),
         ("the adoption of a register", manifest(Body::Register(register))),
+        ("counts of reads", manifest(Body::Reads(reads))),
     ]
 }
 
@@ -161,6 +170,14 @@ fn facts(manifest: &Manifest) -> serde_json::Value {
             "until": key.until,
         }),
         Body::Register(adopted) => json!({ "version": adopted.version, "digest": adopted.digest }),
+        Body::Reads(reads) => {
+            let counts: BTreeMap<_, _> =
+                reads.counts.iter().map(|(r, c)| (r.to_string(), c)).collect();
+            json!({
+                "to": reads.to, "from": reads.from, "until": reads.until, "counts": counts,
+                "commitment": reads.commitment,
+            })
+        }
     };
     let mut facts = json!({
         "profile": PROFILE, "federation": manifest.federation, "register": manifest.register,
