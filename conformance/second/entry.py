@@ -277,6 +277,16 @@ def relation(value: Any) -> None:
     record_id(record), member_id(issuer)
 
 
+def read_counts(value: Any) -> None:
+    need(len(typed(value, dict)) > 0, "no counts")
+    for record, classes in value.items():
+        record_id(record)
+        need(len(typed(classes, dict)) > 0, "no classes")
+        for field_class, count in classes.items():
+            text(field_class)
+            need(uint(count) > 0, "a count of nothing")
+
+
 # A field has the same form in every body that has it.
 FORMS = (
     dict.fromkeys(("profile", "register", "until", "epoch", "from", "version"), uint)
@@ -284,7 +294,7 @@ FORMS = (
     | dict.fromkeys(("nonce", "schemaDigest", "commitment", "digest"), partial(octets, length=32))
     | {"audience": partial(octets, length=16), "public": partial(octets, length=1216)}
     | {"heads": heads, "to": members, "parts": parts, "relation": relation}
-    | {"codeLists": code_lists, "handling": handling, "kind": kind}
+    | {"codeLists": code_lists, "handling": handling, "kind": kind, "counts": read_counts}
 )
 HEAD = {"profile", "federation", "register", "nonce", "heads", "kind"}
 RECORD = {"community", "schema", "schemaDigest", "codeLists", "handling", "parts"}
@@ -292,6 +302,7 @@ CONTROL = {
     "audience": {"audience", "community", "to", "commitment", "until"},
     "key": {"epoch", "public", "from", "until"},
     "register": {"version", "digest"},
+    "reads": {"to", "from", "until", "counts", "commitment"},
 }
 
 
@@ -305,6 +316,9 @@ def read_manifest(payload: bytes) -> dict:
     for name, value in manifest.items():
         FORMS[name](value)
     need(manifest["profile"] == 1, "another profile")
+    if manifest["kind"] == "reads":
+        need(len(manifest["to"]) == 1, "reads of more than one member's records")
+        need(manifest["from"] <= manifest["until"], "a time that ends before it begins")
     return manifest
 
 

@@ -21,6 +21,7 @@ mod stories {
     mod judges;
     mod kept;
     mod mirror;
+    mod reads;
     mod refusals;
     mod register;
 }

@@ -226,13 +226,20 @@ impl Context {
 }
 
 /// The plaintexts of an entry's core classes that the local data key can open, and the reads that
-/// an own entry counts: what the plain log files may show. They are not checked against their commitments: the gate did so for what it
-/// admitted, and an auditor does so for everything in the files.
-pub fn disclosed(data: &DataKey, reader: &Reader, item: &Item) -> BTreeMap<String, Vec<u8>> {
+/// an entry of the `own` log counts: what the plain log files may show. They are not checked
+/// against their commitments: the gate did so for what it admitted, and an auditor does so for
+/// everything in the files.
+pub fn disclosed(
+    data: &DataKey,
+    reader: &Reader,
+    own: &MemberId,
+    item: &Item,
+) -> BTreeMap<String, Vec<u8>> {
     let Ok(statement) = Statement::parse(&item.statement) else { return BTreeMap::new() };
     let record = match &statement.manifest().body {
         Body::Record(record) => record,
-        Body::Reads(_) => {
+        // Another member can give its entry the id of one of ours.
+        Body::Reads(_) if statement.claims().issuer == *own => {
             let part = reader.reads_part(&statement.claims().subject);
             return part.map(|part| (reads::CLASS.to_owned(), part)).into_iter().collect();
         }

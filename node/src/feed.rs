@@ -201,7 +201,6 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
         _ => release::active_peers(&register, community, &context.own),
     };
     let refusals = context.reader.refused_by(index);
-    let mut reads = reads_of(context, id)?;
     let members: Vec<DeliveredTo> = addressed
         .into_iter()
         .map(|member| {
@@ -211,7 +210,7 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
                 classes: classes_for(context, record, &member),
                 delivered: cosigned.is_some(),
                 cosigned_at: cosigned.map(|(_, time)| time),
-                reads: reads.remove(&member).unwrap_or_default(),
+                reads: context.reader.reads_of(id, &member),
                 refused: refused.map(|(_, code, text)| format!("{code}: {text}")),
                 member,
             }
@@ -225,24 +224,6 @@ pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
         .count();
     let witnessed = count as u64 >= u64::from(community.witnesses);
     Ok(Delivery { id: id.to_string(), index, members, witnessed })
-}
-
-/// How often each class of a record was read, by whose people.
-fn reads_of(
-    context: &Context,
-    id: &RecordId,
-) -> Result<BTreeMap<MemberId, BTreeMap<String, u64>>, Refusal> {
-    let mut reads: BTreeMap<MemberId, BTreeMap<String, u64>> = BTreeMap::new();
-    for (log, index) in context.reader.reads_of(id) {
-        let Some(entry) = context.reader.entry(&log, index).map_err(fault)? else { continue };
-        let Ok(statement) = Statement::parse(&entry.item.statement) else { continue };
-        let Body::Reads(counted) = &statement.manifest().body else { continue };
-        for (class, count) in counted.counts.get(id).into_iter().flatten() {
-            let sum = reads.entry(log.clone()).or_default().entry(class.clone()).or_default();
-            *sum = sum.saturating_add(*count);
-        }
-    }
-    Ok(reads)
 }
 
 /// The classes of a record of ours that `member` can open.

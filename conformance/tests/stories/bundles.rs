@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use sealwire_wire::bundle::Held;
+use sealwire_wire::bundle::{Element, Held};
 use serde_json::{Value, json};
 
 use crate::world::{SUBSTANCES, World, numbered, program, said, sealwire, text, until};
@@ -153,6 +153,18 @@ fn bundles_of_two_members_are_verified_apart_and_agree_on_what_was_sent() {
         "{verdict:#}"
     );
 
+    let dir = unpacked(&whole);
+    let file = dir.path().join("logs/ID/statement/000");
+    let written = fs::read(&file).unwrap();
+    for (what, bytes) in rearranged(&written) {
+        fs::write(&file, bytes).unwrap();
+        let (code, verdict) = audit(&["verify", text(dir.path())], &trust("ID"));
+        assert_eq!(code, 1, "{what}: {verdict:#}");
+    }
+    fs::write(&file, &written).unwrap();
+    let (code, verdict) = audit(&["verify", text(dir.path())], &trust("ID"));
+    assert_eq!(code, 0, "as it was written: {verdict:#}");
+
     // Nothing that somebody changed in it passes, and nothing makes the auditor's program fall.
     let (code, verdict) = audit(&["verify", text(&whole)], &trust("SG"));
     assert_eq!(code, 2, "of SG's log a bundle of ID has the hashes alone: {verdict:#}");
@@ -170,6 +182,33 @@ fn bundles_of_two_members_are_verified_apart_and_agree_on_what_was_sent() {
         let (code, verdict) = audit(&["verify", text(&spoilt)], &trust("ID"));
         assert!(code == 1 || code == 2, "cut at {at}: {verdict:#}");
     }
+}
+
+/// What a statement file of a bundle must not be, of elements that are each as they were written.
+fn rearranged(written: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let (mut rest, mut elements) = (written, Vec::new());
+    while !rest.is_empty() {
+        elements.push(Element::next(&mut rest).unwrap());
+    }
+    let joined = |elements: &[Element]| elements.iter().flat_map(Element::to_bytes).collect();
+    let (first, last) = (elements[0].clone(), elements[elements.len() - 1].clone());
+    let beyond = Element { index: last.index + 1, ..last };
+    let far = Element { index: u64::MAX, ..first.clone() };
+    let more = |element: Element| joined(&[&elements[..], &[element]].concat());
+    let mut turned = elements.clone();
+    turned.swap(0, 1);
+    vec![
+        ("in another order", joined(&turned)),
+        ("one left out", joined(&elements[1..])),
+        ("one twice", more(first)),
+        ("one beyond the log", more(beyond)),
+        ("one far beyond it", more(far)),
+        ("cut", written[..written.len() - 1].to_vec()),
+        ("padded", [written, &[0]].concat()),
+        ("a longer spelling", [&[0x98, 4], &written[1..]].concat()),
+        ("a gigantic count", [&[0x9b], &[0x7f; 8][..], written].concat()),
+        ("nothing", Vec::new()),
+    ]
 }
 
 /// The file of an archive that a byte belongs to, with where its content begins and ends.

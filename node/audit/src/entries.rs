@@ -9,10 +9,11 @@ use sealwire_wire::bundle::{Element, Manifest};
 use sealwire_wire::cbor;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::part::{Part, commitment_of_bytes};
+use sealwire_wire::reads;
 use sealwire_wire::register::{KeyUse, Member, Register};
 use sealwire_wire::seal::sealed_padded_len;
 use sealwire_wire::statement::{
-    AuthenticStatement, Body, Relation, RelationVerb, SignVerifier, Statement,
+    AuthenticStatement, Body, ReadsManifest, Relation, RelationVerb, SignVerifier, Statement,
 };
 use sealwire_wire::tile::index_path;
 
@@ -31,6 +32,8 @@ pub(crate) struct Scope {
     stripped: bool,
     /// Whether whoever wrote this holds every part, unless it was erased.
     owned: bool,
+    /// Whether statement files are those of a bundle: exactly the entries in order.
+    bundled: bool,
     /// Whether opened records are checked against the standard.
     standard: bool,
 }
@@ -45,8 +48,17 @@ impl Scope {
             return Self { to: 0, stripped: true, ..all };
         }
         let (from, to, owned) = (manifest.from, manifest.to, manifest.parts);
-        Self { from, to, owned, stripped: !manifest.parts, ..all }
+        Self { from, to, owned, stripped: !manifest.parts, bundled: true, ..all }
     }
+}
+
+/// Counts of entries of the read log.
+#[derive(Default)]
+struct ReadLogs {
+    entries: AtomicU64,
+    /// Those whose reads are not here, so that nothing can be said of their counts.
+    closed: AtomicU64,
+    reads: AtomicU64,
 }
 
 /// Counts of step 6, and what steps 7 and 9 found.
@@ -60,12 +72,14 @@ pub(crate) struct Counts {
     opened: AtomicU64,
     sealed: AtomicU64,
     missing: AtomicU64,
+    read_logs: ReadLogs,
     part_failure: Mutex<Option<String>>,
     standard_failure: Mutex<Option<String>>,
 }
 
 impl Counts {
-    /// Step 7: parts are of the stated lengths, and opened ones match their commitments.
+    /// Step 7: parts are of the stated lengths, and opened ones match their commitments; opened
+    /// reads are those that their entry commits to and counts.
     pub fn parts(&self) -> Checked<((), String)> {
         failed(&self.part_failure)?;
         let (Ok(erased), Ok(absent)) = (self.erased.lock(), self.absent.lock()) else {
@@ -83,12 +97,23 @@ impl Counts {
             (false, 0) => format!("{missing} not kept here"),
             (false, erased) => format!("{missing} missing of {erased} records, erased by the log"),
         };
-        let detail = format!(
+        let mut detail = format!(
             "{} records: {} parts opened and matched to their commitments, {} sealed parts of the stated length, {missing}",
             read(&self.records),
             read(&self.opened),
             read(&self.sealed),
         );
+        let ReadLogs { entries, closed, reads } = &self.read_logs;
+        if read(entries) > 0 {
+            let (entries, closed, reads) = (read(entries), read(closed), read(reads));
+            let opened = entries.saturating_sub(closed);
+            detail += &format!(
+                "; {entries} entries of the read log: {opened} opened, their {reads} reads committed to and counted"
+            );
+            if closed > 0 {
+                detail += &format!(", {closed} cannot be checked: their reads are not here");
+            }
+        }
         Ok(((), detail))
     }
 
@@ -207,10 +232,17 @@ fn statement_file(
     let (start, end) = (file * WIDTH, (file + 1) * WIDTH);
     let (first, past) = (counts.scope.from.max(start), counts.scope.to.min(end));
     let mut seen = [false; WIDTH as usize];
+    let mut next = first;
     while !rest.is_empty() {
         let element = Element::next(&mut rest).map_err(|cause| {
             Failure(Verdict::Refuted, format!("statement file {file}: {cause}"))
         })?;
+        if counts.scope.bundled
+            && element.index != std::mem::replace(&mut next, element.index.saturating_add(1))
+        {
+            let index = element.index;
+            return refuted(format!("statement file {file}: entry {index} is out of its place"));
+        }
         // The log may have grown since the checkpoint was written.
         if element.index >= leaves.len() as u64 {
             continue;
@@ -287,8 +319,12 @@ fn signed(
 }
 
 fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
-    let Body::Record(record) = &statement.manifest().body else { return };
     let index = element.index;
+    let record = match &statement.manifest().body {
+        Body::Record(record) => record,
+        Body::Reads(manifest) => return read_log(element, statement, manifest, counts),
+        _ => return,
+    };
     counts.records.fetch_add(1, Ordering::Relaxed);
     let subject = statement.claims().subject;
     if let Some(Relation { verb: RelationVerb::Erases, record, .. }) = &record.relation
@@ -341,6 +377,31 @@ fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
     if !disclosed.is_empty() && Standard::v1().check_parts(&record.kind, &disclosed).refused() {
         let detail = "the opened parts are not valid against the standard";
         keep(&counts.standard_failure, format!("entry {index}: {detail}"));
+    }
+}
+
+/// An entry of the read log: its reads, if they are here, are those that it counts.
+fn read_log(
+    element: &Element,
+    statement: &AuthenticStatement,
+    manifest: &ReadsManifest,
+    counts: &Counts,
+) {
+    let index = element.index;
+    let logs = &counts.read_logs;
+    logs.entries.fetch_add(1, Ordering::Relaxed);
+    let Some(bytes) = element.opened.get(reads::CLASS) else {
+        logs.closed.fetch_add(1, Ordering::Relaxed);
+        if counts.scope.owned {
+            counts.fail(format!("entry {index}: the reads that it counts are missing"));
+        }
+        return;
+    };
+    match reads::open(bytes, &statement.claims().subject, manifest) {
+        Ok(opened) => {
+            logs.reads.fetch_add(opened.len() as u64, Ordering::Relaxed);
+        }
+        Err(cause) => counts.fail(format!("entry {index}: {cause}")),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, ErrorKind};
+use std::io::{BufReader, ErrorKind, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -109,13 +109,20 @@ pub(crate) fn read(path: &Path, limit: u64) -> Checked<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Err(e) if is_absent(&e) => return Ok(None),
         Err(e) => return undecided(format!("cannot read {shown}: {e}")),
-        Ok(meta) if meta.len() > limit => {
-            return refuted(format!("{shown} is larger than {limit} bytes"));
+        // A device has no length and a pipe no end.
+        Ok(meta) if !meta.is_file() => {
+            return undecided(format!("cannot read {shown}: it is not a plain file"));
         }
         Ok(_) => {}
     }
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    let mut bytes = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    match read {
+        Ok(length) if length as u64 > limit => {
+            refuted(format!("{shown} is larger than {limit} bytes"))
+        }
+        Ok(_) => Ok(Some(bytes)),
         Err(e) => undecided(format!("cannot read {shown}: {e}")),
     }
 }
@@ -209,6 +216,20 @@ mod tests {
             assert_eq!(source.list("logs").ok().unwrap(), ["ID", "SG"]);
             assert_eq!(source.list("logs/ID").ok().unwrap(), ["a", "b"]);
             assert_eq!(source.list("none").ok().unwrap(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn in_a_directory_too_only_plain_files_within_their_limit_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "abc").unwrap();
+        fs::create_dir(dir.path().join("b")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("endless")).unwrap();
+        let Ok(source) = Source::open(dir.path()) else { panic!("refused") };
+        assert_eq!(source.read("a", 3).ok().flatten().as_deref(), Some(&b"abc"[..]));
+        assert!(matches!(source.read("a", 2), Err(Failure(Verdict::Refuted, _))));
+        for name in ["b", "endless"] {
+            assert!(matches!(source.read(name, 3), Err(Failure(Verdict::Undecided, _))), "{name}");
         }
     }
 

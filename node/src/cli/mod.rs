@@ -82,6 +82,8 @@ pub enum Command {
     Tail(read::TailArgs),
     /// Print one record, its entry or its delivery.
     Show(read::ShowArgs),
+    /// Print who was given which restricted fields, when and for which purpose.
+    Reads(read::ReadsArgs),
     /// Print the proof that a record is in its log, for `sealwire-audit receipt`.
     Receipt(read::ReceiptArgs),
     /// Print the state of the node, its log and its peers.
@@ -141,6 +143,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Codes(command) => codes::run(&command, output),
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),
+        Command::Reads(args) => read::reads(&args, output),
         Command::Receipt(args) => read::receipt(&args, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Unseal(args) => inspect::unseal(&args, output),

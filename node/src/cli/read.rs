@@ -1,4 +1,4 @@
-//! `tail`, `show` and `status`: what the node holds.
+//! `tail`, `show`, `reads` and `status`: what the node holds, and who read it.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use sealwire_wire::id::RecordId;
+use sealwire_wire::id::{RecordId, is_word};
 use serde_json::Value;
 
 use super::client::{Client, Connection};
@@ -27,8 +27,12 @@ pub struct TailArgs {
     #[arg(long, value_name = "CURSOR", default_value_t = 0)]
     pub after: u64,
     /// Only records of this kind, such as lab-alert.
-    #[arg(long)]
+    #[arg(long, value_parser = word)]
     pub kind: Option<String>,
+    /// With --json, what restricted fields are read for: a purpose of the records, such as
+    /// drug-control. Each such read is logged. Without --json none are shown, and none are read.
+    #[arg(long, value_parser = word)]
+    pub purpose: Option<String>,
     /// The node.
     #[command(flatten)]
     pub connection: Connection,
@@ -45,9 +49,24 @@ pub struct ShowArgs {
     /// What reached whom.
     #[arg(long, group = "what")]
     pub delivery: bool,
+    /// What restricted fields are read for: a purpose of the record, such as drug-control. Each
+    /// such read is logged.
+    #[arg(long, value_parser = word, conflicts_with = "what")]
+    pub purpose: Option<String>,
     /// Write to this new file instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// The node.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Arguments of `reads`.
+#[derive(Debug, Args)]
+pub struct ReadsArgs {
+    /// Begin after this place in the read log.
+    #[arg(long, value_name = "CURSOR", value_parser = cursor)]
+    pub after: Option<String>,
     /// The node.
     #[command(flatten)]
     pub connection: Connection,
@@ -69,25 +88,36 @@ pub struct ReceiptArgs {
     pub connection: Connection,
 }
 
+/// Reads a kind or a purpose.
+fn word(text: &str) -> Result<String, &'static str> {
+    let bad = "it is no word of small letters, digits and hyphens";
+    if is_word(text) { Ok(text.to_owned()) } else { Err(bad) }
+}
+
+/// Reads a place in the read log; the node says whether it is one.
+fn cursor(text: &str) -> Result<String, &'static str> {
+    let bad = "it is none that `sealwire reads` printed";
+    let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if good { Ok(text.to_owned()) } else { Err(bad) }
+}
+
 /// Prints records in the order of their arrival.
 pub fn tail(args: &TailArgs, output: Output) -> Result<Exit, Failure> {
     let client = args.connection.open()?;
-    let kind = match &args.kind {
-        Some(kind) if kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
-            format!("&kind={kind}")
-        }
-        Some(kind) => {
-            let text = format!("cannot read kind {kind:?}: it is none\nhint: such as lab-alert");
-            return Err(Failure::Usage(text));
-        }
-        None => String::new(),
+    let asked = |name: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("&{name}={value}")).unwrap_or_default()
     };
-    let mut after = pages(&client, args.after, &kind, output)?;
+    let mut query = asked("kind", &args.kind) + &asked("purpose", &args.purpose);
+    if !output.json() {
+        // A line shows no field: nothing restricted is read for it.
+        query += "&restricted=false";
+    }
+    let mut after = pages(&client, args.after, &query, output)?;
     if !args.follow {
         return Ok(Exit::Done);
     }
     loop {
-        let path = format!("/v1/stream?after={after}{kind}");
+        let path = format!("/v1/stream?after={after}{query}");
         let ended = client.events(&path, &after.to_string(), |event| {
             let data: Value = serde_json::from_str(&event.data).map_err(Failure::fault)?;
             if event.name != "record" {
@@ -107,9 +137,9 @@ pub fn tail(args: &TailArgs, output: Output) -> Result<Exit, Failure> {
 }
 
 /// Prints all pages after a cursor and gives the last cursor.
-fn pages(client: &Client, mut after: u64, kind: &str, output: Output) -> Result<u64, Failure> {
+fn pages(client: &Client, mut after: u64, query: &str, output: Output) -> Result<u64, Failure> {
     loop {
-        let path = format!("/v1/records?after={after}&limit={PAGE}{kind}");
+        let path = format!("/v1/records?after={after}&limit={PAGE}{query}");
         let page = client.get(&path)?.accepted()?.json()?;
         for record in page.get("records").and_then(Value::as_array).into_iter().flatten() {
             output.say(record, record_line(record))?;
@@ -129,7 +159,9 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Exit, Failure> {
         ShowArgs { delivery: true, .. } => "/delivery",
         _ => "",
     };
-    let answer = client.get(&format!("/v1/records/{}{what}", args.id))?.accepted()?;
+    let purpose = args.purpose.as_ref().map(|purpose| format!("?purpose={purpose}"));
+    let purpose = purpose.unwrap_or_default();
+    let answer = client.get(&format!("/v1/records/{}{what}{purpose}", args.id))?.accepted()?;
     let bytes = if args.entry {
         answer.body
     } else {
@@ -138,6 +170,23 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Exit, Failure> {
         (text + "\n").into_bytes()
     };
     write(&bytes, args.out.as_deref(), output)
+}
+
+/// Prints who was given which restricted class of which record, oldest first.
+pub fn reads(args: &ReadsArgs, output: Output) -> Result<Exit, Failure> {
+    let client = args.connection.open()?;
+    let mut after = args.after.clone();
+    loop {
+        let from = after.as_ref().map(|after| format!("&after={after}")).unwrap_or_default();
+        let page = client.get(&format!("/v1/reads?limit={PAGE}{from}"))?.accepted()?.json()?;
+        for read in page.get("reads").and_then(Value::as_array).into_iter().flatten() {
+            output.say(read, read_line(read))?;
+        }
+        after = page.get("next").and_then(Value::as_str).map(str::to_owned).or(after);
+        if page.get("more") != Some(&Value::Bool(true)) {
+            return Ok(Exit::Done);
+        }
+    }
 }
 
 /// Prints the proof that a record is in its log, which stands by itself.
@@ -178,13 +227,40 @@ pub fn status(connection: &Connection, output: Output) -> Result<Exit, Failure> 
     Ok(if ready { Exit::Done } else { Exit::Refused })
 }
 
-/// One record on one line.
-fn record_line(record: &Value) -> String {
-    let text = |key: &str| match record.get(key) {
+/// One read on one line.
+fn read_line(read: &Value) -> String {
+    let text = |key: &str| shown(read, key);
+    let time = read
+        .get("at")
+        .and_then(Value::as_i64)
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(|| "?".to_owned(), |time| time.to_string());
+    let purpose = match text("purpose") {
+        none if none.is_empty() => "-".to_owned(),
+        purpose => purpose,
+    };
+    format!(
+        "{} {time} {} read {} of {} {} for {purpose}",
+        text("cursor"),
+        text("principal"),
+        text("class"),
+        text("originator"),
+        text("record"),
+    )
+}
+
+/// A value of an answer, as a word on a line.
+fn shown(answer: &Value, key: &str) -> String {
+    match answer.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => "?".to_owned(),
-    };
+    }
+}
+
+/// One record on one line.
+fn record_line(record: &Value) -> String {
+    let text = |key: &str| shown(record, key);
     let list = |key: &str| {
         let items = record.get(key).and_then(Value::as_array).into_iter().flatten();
         let items: Vec<&str> = items.filter_map(Value::as_str).collect();
@@ -196,7 +272,7 @@ fn record_line(record: &Value) -> String {
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| "?".to_owned(), |time| format!("{time:.3}"));
     format!(
-        "{} {time} {}#{} {} {} {} opened {} withheld {} {}",
+        "{} {time} {}#{} {} {} {} opened {} held back {} withheld {} {}",
         text("cursor"),
         text("log"),
         text("index"),
@@ -204,6 +280,7 @@ fn record_line(record: &Value) -> String {
         text("community"),
         text("status"),
         list("opened"),
+        list("held_back"),
         list("withheld"),
         text("id"),
     )

@@ -19,7 +19,7 @@ use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE
 use crate::feed::{Delivery, Reading, RecordView};
 use crate::node::{NodeHandle, Outcome, Preview, Submission, Waiting};
 use crate::refusal::Refusal;
-use crate::store::KeptRead;
+use crate::store::{KeptRead, ReadCursor};
 
 /// Most bytes of a body that are read for the sake of its refusal.
 const MAX_DISCARDED_BYTES: usize = 16 * MAX_BODY_BYTES;
@@ -180,6 +180,7 @@ pub(super) struct ReadsPage {
 /// One restricted part that was given to one reader.
 #[derive(Debug, Serialize)]
 struct LoggedRead {
+    cursor: String,
     at: u64,
     principal: String,
     record: String,
@@ -194,11 +195,15 @@ pub(super) async fn reads(
 ) -> Result<Json<ReadsPage>, Problem> {
     let ReadsQuery { after, limit } = query.map_err(bad_query)?.0;
     let limit = page_limit(limit)?;
-    let from = after.clone();
-    let kept = ask(&app, move |node| node.reads(from.as_deref(), limit)).await?;
-    let next = kept.last().map(|read| read.cursor.clone()).or(after);
+    let after: Option<ReadCursor> = after.map(|after| after.parse()).transpose().map_err(|_| {
+        let detail = "cannot read the page: `after` is no place in the read log";
+        Problem::bad_request("cursor-invalid", detail, "give `next` of the page before")
+    })?;
+    let kept = ask(&app, move |node| node.reads(after, limit)).await?;
+    let next = kept.last().map(|read| read.cursor).or(after).map(|place| place.to_string());
     let more = kept.len() == limit;
-    let reads = kept.into_iter().map(|KeptRead { log, read, .. }| LoggedRead {
+    let reads = kept.into_iter().map(|KeptRead { cursor, log, read }| LoggedRead {
+        cursor: cursor.to_string(),
         at: read.at,
         principal: read.by,
         record: read.record.to_string(),

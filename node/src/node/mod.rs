@@ -31,7 +31,7 @@ use crate::feed::{self, Delivery, Reading, RecordView};
 use crate::keys::Keys;
 use crate::locodes;
 use crate::refusal::Refusal;
-use crate::store::KeptRead;
+use crate::store::{KeptRead, ReadCursor};
 use crate::tlog;
 
 pub use draft::{Preview, Submission};
@@ -352,7 +352,7 @@ impl NodeHandle {
     }
 
     /// Who was given which restricted part, in order, after a cursor.
-    pub fn reads(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeptRead>, Refusal> {
+    pub fn reads(&self, after: Option<ReadCursor>, limit: usize) -> Result<Vec<KeptRead>, Refusal> {
         let reads = self.inner.context.reader.reads(after, limit);
         reads
             .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))

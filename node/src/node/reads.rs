@@ -18,7 +18,7 @@ pub async fn keep(inner: &Inner, reading: &Reading, views: &[RecordView]) -> Res
     let at = unix_ms() / 1000;
     let mut facts = Vec::new();
     for view in views {
-        let Ok(record) = view.id.parse() else { continue };
+        let record = view.id.parse().map_err(|_| super::reading_failed())?;
         for class in view.opened.iter().filter(|class| feed::restricted(class)) {
             let (by, class, purpose) =
                 (reading.principal.clone(), class.clone(), view.purpose.clone());
@@ -32,9 +32,9 @@ pub async fn keep(inner: &Inner, reading: &Reading, views: &[RecordView]) -> Res
     log(inner, Unit { token: 0, entries: Vec::new(), facts, request: None }).await.map(|_| ())
 }
 
-/// Counts reads in our log, again and again.
+/// Counts reads in our log, again and again; not at once, so that a start alone logs nothing.
 pub async fn count(inner: &Inner, every: Duration) {
-    let mut looks = tokio::time::interval(every);
+    let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         looks.tick().await;

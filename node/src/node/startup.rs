@@ -12,11 +12,13 @@ use crate::keys::Keys;
 use crate::store::{self, Decision, Fact, Reader, Writer};
 
 /// Opens the store. The plain log files show the parts of the core classes, as far as this member
-/// can open them; what is above core never rests in clear.
+/// can open them; what is above core never rests in
+/// clear. An entry of the read log shows who read what: names, and nothing of what was read.
 pub fn open_store(config: &Config, keys: &Keys) -> anyhow::Result<(Writer, Reader)> {
-    let data = keys.data.clone();
-    let discloser =
-        move |reader: &Reader, _: &MemberId, item: &Item| context::disclosed(&data, reader, item);
+    let (data, own) = (keys.data.clone(), config.member.clone());
+    let discloser = move |reader: &Reader, _: &MemberId, item: &Item| {
+        context::disclosed(&data, reader, &own, item)
+    };
     Ok(store::open(&config.data_dir, &config.member, Box::new(discloser))?)
 }
 

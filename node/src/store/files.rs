@@ -23,6 +23,7 @@ use std::sync::Arc;
 use sealwire_wire::bundle::Element;
 use sealwire_wire::id::MemberId;
 use sealwire_wire::message::Item;
+use sealwire_wire::reads;
 use sealwire_wire::tile::{ENTRY_LEN, TILE_WIDTH, index_path, partial_tiles, tiles_for_growth};
 
 use super::index::Touched;
@@ -32,11 +33,11 @@ use super::{Reader, StoreFault};
 use crate::journal::Disk;
 
 /// Opens what a member may open of an entry, for the statement files. Classes other than `open`,
-/// `core` and `core.coarse` are dropped, whatever it answers.
+/// `core`, `core.coarse` and the reads that an own entry counts are dropped, whatever it answers.
 pub type Discloser = Box<dyn Fn(&Reader, &MemberId, &Item) -> BTreeMap<String, Vec<u8>> + Send>;
 
 /// The classes whose plaintext may rest in a statement file.
-const DISCLOSED: [&str; 3] = ["open", "core", "core.coarse"];
+const DISCLOSED: [&str; 4] = ["open", "core", "core.coarse", reads::CLASS];
 /// Entries in a statement file, and hashes in a full tile.
 const WIDTH: u64 = TILE_WIDTH as u64;
 /// Length of an entry in a bundle, with its own length before it.

@@ -147,7 +147,7 @@ impl<'a> Stage<'a> {
             }
         }
         if let Body::Reads(reads) = &statement.manifest().body {
-            self.counts_reads(log, item.index, reads);
+            self.counts_reads(log, reads)?;
         }
         if !matches!(statement.manifest().body, Body::Record(_)) {
             let mut key = control_key(statement.manifest().kind());
@@ -393,25 +393,33 @@ impl<'a> Stage<'a> {
     }
 
     /// Keys in `[first, last)` that hold a value.
-    pub(super) fn keys_between(
+    fn keys_between(&self, first: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+        self.first_keys_between(first, last, usize::MAX)
+    }
+
+    /// The first of them.
+    pub(super) fn first_keys_between(
         &self,
         first: &[u8],
         last: &[u8],
+        limit: usize,
     ) -> Result<Vec<Vec<u8>>, StoreFault> {
         if first >= last {
             return Ok(Vec::new());
         }
         let mut keys = BTreeSet::new();
         for key in self.db.range(first..last).keys() {
-            keys.insert(key?.to_vec());
+            let key = key?;
+            if keys.len() == limit {
+                break;
+            }
+            if !self.rows.contains_key(key.as_ref()) {
+                keys.insert(key.to_vec());
+            }
         }
-        for (key, value) in self.rows.range(first.to_vec()..last.to_vec()) {
-            match value {
-                Some(_) => keys.insert(key.clone()),
-                None => keys.remove(key),
-            };
-        }
-        Ok(keys.into_iter().collect())
+        let staged = self.rows.range(first.to_vec()..last.to_vec());
+        keys.extend(staged.filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()));
+        Ok(keys.into_iter().take(limit).collect())
     }
 }
 

@@ -48,7 +48,7 @@ use self::index::{Stage, note_size};
 use self::logs::LogFiles;
 use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
-pub use self::reads::KeptRead;
+pub use self::reads::{KeptRead, ReadCursor};
 use self::recent::Recent;
 use self::rows::{State, row};
 use crate::journal::{

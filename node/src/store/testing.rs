@@ -50,6 +50,11 @@ pub fn signed(log: &MemberId, index: u64, control: bool) -> AuthenticStatement {
             parts: BTreeMap::from([("core".into(), part)]),
         })
     };
+    said(log, index, body)
+}
+
+/// A signed statement.
+pub fn said(log: &MemberId, index: u64, body: Body) -> AuthenticStatement {
     let mut nonce = [5; 32];
     nonce[..8].copy_from_slice(&index.to_be_bytes());
     let manifest = Manifest {

@@ -326,6 +326,53 @@ mod tests {
         assert!(rest.is_empty());
     }
 
+    #[test]
+    fn gigantic_counts_are_refused_without_room_being_made_for_them() {
+        let heads = [&[0x9b][..], &[0x84, 0, 0x5b], &[0x84, 0, 0x40, 0xbb], &[0x82, 0x7b]];
+        for head in heads {
+            let bytes = [head, &[0x7f; 8], &[0; 4]].concat();
+            assert!(Held::parse(&bytes).is_err(), "{head:x?}");
+            assert!(Element::next(&mut bytes.as_slice()).is_err(), "{head:x?}");
+            assert!(Outcome::next(&mut bytes.as_slice()).is_err(), "{head:x?}");
+        }
+        let most = vec![b' '; MAX_MANIFEST_BYTES + 1];
+        assert!(Manifest::parse(&most).unwrap_err().to_string().contains("more than"));
+    }
+
+    #[test]
+    fn whatever_byte_is_changed_or_cut_what_is_read_is_what_would_be_written() {
+        let parts = |class: &str| BTreeMap::from([(class.to_owned(), vec![7; 30])]);
+        let element = Element {
+            index: 300,
+            statement: vec![0xd2; 40],
+            sealed: parts("nominal"),
+            opened: parts("core"),
+        };
+        let mut held = Held::default();
+        assert!([3, 4, 90, 70_000].iter().all(|index| held.push(*index)));
+        let (element, held) = (element.to_bytes(), held.to_bytes());
+        let spoilt = |good: &[u8]| {
+            let changed = (0..good.len()).flat_map(|at| (0..=u8::MAX).map(move |to| (at, to)));
+            let changed = changed.map(|(at, to)| {
+                let mut bytes = good.to_vec();
+                bytes[at] = to;
+                bytes
+            });
+            changed.chain((0..good.len()).map(|to| good[..to].to_vec())).collect::<Vec<_>>()
+        };
+        for bytes in spoilt(&element) {
+            if let Ok(read) = Element::next(&mut bytes.as_slice()) {
+                assert!(bytes.starts_with(&read.to_bytes()), "{bytes:x?}");
+            }
+        }
+        for bytes in spoilt(&held) {
+            if let Ok(read) = Held::parse(&bytes) {
+                assert_eq!(read.to_bytes(), bytes);
+            }
+        }
+        assert!(Held::parse(&[held.as_slice(), &[0]].concat()).is_err(), "padded");
+    }
+
     proptest! {
         #[test]
         fn held_indexes_are_those_that_were_added(

@@ -485,6 +485,15 @@ fn the_entry_vectors_are_what_this_program_computes() {
     };
     headers(&protected).iter().for_each(|(why, header)| no(why, header, &payload));
     payloads(&payload).iter().for_each(|(why, payload)| no(why, &protected, payload));
+    let (_, reads) = good().pop().unwrap();
+    let reads = payload_of(sign(&key(), claims(), reads).unwrap().bytes());
+    for (why, key, value) in [
+        ("reads of two members' records", "to", Value::Array(vec!["AU".into(), "SG".into()])),
+        ("reads that count nothing", "counts", cbor::map([])),
+        ("reads that end before they begin", "until", 0.into()),
+    ] {
+        no(why, &protected, &set(&reads, key, Some(value)));
+    }
     let vector = json!({ "seed": hex::encode(SEED), "cases": cases });
     settle("entry", &[("statement.json", vector)]);
 }
