@@ -304,35 +304,25 @@ pub fn entry_file(context: &Context, id: &RecordId) -> Result<Vec<u8>, Refusal> 
     Ok(Announcement { log, checkpoint: note, items }.to_bytes())
 }
 
-/// The checkpoint of a log that covers `index` and that most members cosigned, the larger one
-/// where several did, with its cosignatures; without any, the latest.
+/// The checkpoint of a log that covers `index` and that most members cosigned, of several that which
+/// most cosigned with ML-DSA-44 too, then the largest, with its cosignatures; without any, the
+/// latest.
 pub fn cosigned_checkpoint(
     context: &Context,
     log: &MemberId,
     index: u64,
 ) -> Result<(String, u64), Refusal> {
     let reader = &context.reader;
-    let best = reader
-        .cosignatures(log)
-        .iter()
-        .map(|c| c.size)
-        .filter(|size| *size > index)
-        .filter_map(|size| {
-            Some((reader.cosignatures_at(log, size), size, reader.checkpoint_at(log, size)?))
-        })
-        .max_by_key(|(lines, size, _)| (lines.len(), *size));
-    let (lines, size, mut note) = match best {
-        Some(best) => best,
-        None => {
-            let (size, note) = reader.checkpoint(log).ok_or_else(|| no_checkpoint(log))?;
-            (Vec::new(), size, note)
-        }
-    };
-    for cosigned in lines {
-        note.push_str(&cosigned.line);
-        note.push('\n');
-    }
-    Ok((note, size))
+    let sizes = reader.cosigned_sizes(log).into_iter().filter(|size| *size > index);
+    let best = sizes.filter_map(|size| Some((size, reader.checkpoint_at(log, size)?))).max_by_key(
+        |(size, _)| {
+            let count = reader.cosignatures_at(log, *size).len();
+            (count, reader.pq_cosignatures_at(log, *size).len(), *size)
+        },
+    );
+    let latest = || reader.checkpoint(log).ok_or_else(|| no_checkpoint(log));
+    let (size, note) = best.map_or_else(latest, Ok)?;
+    Ok((reader.with_cosignatures(log, size, note), size))
 }
 
 fn no_checkpoint(log: &MemberId) -> Refusal {

@@ -72,6 +72,21 @@ pub struct SignedRanges {
     pub ranges: Vec<(u64, u64)>,
 }
 
+/// A verified cosignature of a checkpoint of ours.
+#[derive(Debug)]
+pub struct Cosigned {
+    /// Who.
+    pub by: MemberId,
+    /// The size cosigned.
+    pub size: u64,
+    /// Witnessed time, seconds since 1970.
+    pub time: u64,
+    /// The signature line.
+    pub line: String,
+    /// Time and line of the one with ML-DSA-44, if there is one too.
+    pub pq: Option<(u64, String)>,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
@@ -105,16 +120,9 @@ pub enum Input {
         failed: bool,
     },
     /// A member cosigned a checkpoint of ours.
-    Cosigned {
-        /// Who.
-        by: MemberId,
-        /// The size cosigned.
-        size: u64,
-        /// Witnessed time, seconds since 1970.
-        time: u64,
-        /// The signature line.
-        line: String,
-    },
+    Cosigned(Cosigned),
+    /// Somebody asks for our ML-DSA-44 cosignature of a log's head.
+    PqAsked(MemberId),
     /// A member quarantined an entry of ours.
     RefusedBy(Decision),
     /// A log was forked, by verified evidence; ours, if its key signs elsewhere too.
@@ -208,6 +216,13 @@ pub enum Order {
         text: String,
         /// What proves it to anyone, if something does; to be kept before it is told.
         evidence: Option<String>,
+    },
+    /// Ask a peer for what proves that a log contradicts the checkpoint that we hold.
+    Prove {
+        /// Whose log.
+        log: MemberId,
+        /// Whom.
+        peer: MemberId,
     },
     /// Show a member the evidence against a log.
     Accuse {

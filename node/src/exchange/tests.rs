@@ -15,6 +15,8 @@ use crate::admit::Admitted;
 use crate::issue::Issued;
 use crate::store::testing::{id, signed};
 
+mod cosigning;
+
 const FEDERATION: &str = "test.example";
 const MEMBERS: [&str; 3] = ["AU", "ID", "SG"];
 
@@ -105,7 +107,7 @@ impl World {
             let (head, cosigned) = (held.head.clone(), held.cosigned.clone());
             (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned, None))
         });
-        let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2) };
+        let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2), cosign_pq: None };
         let own = store[member].frontier(store[member].leaves.len());
         let mirrors = mirrors.collect();
         let machine = Exchange::new(
@@ -153,7 +155,9 @@ impl World {
                 let size = self.stores[member][&log].cosigned.as_ref().unwrap().0;
                 self.queue.push((log, Message::Cosigned { by: me, size }));
             }
-            Order::Accuse { log, .. } => panic!("{member} accuses the honest {log}"),
+            Order::Accuse { log, .. } | Order::Prove { log, .. } => {
+                panic!("{member} accuses the honest {log}")
+            }
             Order::Alarm { log, text, .. } => panic!("{member} accuses the honest {log}: {text}"),
             Order::Report { .. } | Order::Logged { .. } | Order::Learn { .. } => {}
         }
@@ -259,7 +263,8 @@ impl World {
             }
             Message::Ended { log, failed } => self.give(to, Input::PullEnded { log, failed }),
             Message::Cosigned { by, size } => {
-                self.give(to, Input::Cosigned { by, size, time: 1, line: "line".to_owned() });
+                let line = "line".to_owned();
+                self.give(to, Input::Cosigned(Cosigned { by, size, time: 1, line, pq: None }));
             }
         }
     }
@@ -437,7 +442,13 @@ fn a_log_that_contradicts_itself_is_stopped_and_nothing_more_is_taken_from_it() 
     let (mut world, owner, mirror) = mirroring(4);
     let machine = world.machines.get_mut(&mirror).unwrap();
     let orders = machine.handle(range(&owner, &owner, 4, &other_history(&owner, 6)), 1);
-    assert!(matches!(orders.as_slice(), [Order::Alarm { log, .. }] if *log == owner), "{orders:?}");
+    let asked = |order: &Order| matches!(order, Order::Prove { log, .. } if *log == owner);
+    assert!(
+        matches!(orders.first(), Some(Order::Alarm { log, .. }) if *log == owner),
+        "{orders:?}"
+    );
+    let everybody = machine.connected().len();
+    assert_eq!(orders.iter().filter(|order| asked(order)).count(), everybody, "for proof");
     let honest = world.stores[&owner][&owner].clone();
     let later = Input::Announced {
         log: owner.clone(),
@@ -446,9 +457,15 @@ fn a_log_that_contradicts_itself_is_stopped_and_nothing_more_is_taken_from_it() 
     };
     let machine = world.machines.get_mut(&mirror).unwrap();
     assert!(machine.handle(later, 2).is_empty());
-    assert!(machine.handle(Input::Tick, 10 * ASK_AFTER_MS).iter().all(|order| {
+    let later = world.now_ms + 10 * ASK_AFTER_MS;
+    let orders = machine.handle(Input::Tick, later);
+    assert!(orders.iter().all(|order| {
         !matches!(order, Order::Pull { log, .. } | Order::Cosignature { log, .. } if *log == owner)
     }));
+    assert!(orders.iter().any(asked), "until somebody gives it");
+    machine.handle(Input::Forked { log: owner.clone(), evidence: "evidence".into() }, later);
+    let orders = machine.handle(Input::Tick, later + 10 * ASK_AFTER_MS);
+    assert!(!orders.iter().any(asked), "{orders:?}");
 }
 
 #[test]
@@ -478,7 +495,8 @@ fn a_relay_that_lies_convicts_nobody_and_is_left_alone_for_a_while() {
     let (mut world, owner, mirror) = mirroring(4);
     let machine = world.machines.get_mut(&mirror).unwrap();
     let lie = range(&id("AU"), &owner, 4, &other_history(&owner, 6));
-    assert!(machine.handle(lie, world.now_ms).is_empty());
+    let orders = machine.handle(lie, world.now_ms);
+    assert!(matches!(orders.as_slice(), [Order::Prove { peer, .. }] if *peer == id("AU")));
     let (_, state) = machine.mirrors().find(|(log, _)| **log == owner).unwrap();
     assert!(!state.stopped && state.frontier.size() == 4);
     world.publish(&owner);

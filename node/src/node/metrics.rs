@@ -70,6 +70,7 @@ impl NodeHandle {
             gauge("peer_announced", &label, peer.announced);
             gauge("peer_gaps", &label, peer.gaps as u64);
             gauge("peer_cosigned_ours", &label, peer.cosigned_ours);
+            gauge("peer_cosigned_ours_pq", &label, peer.cosigned_ours_pq);
         }
         text
     }

@@ -103,6 +103,8 @@ pub struct PeerStatus {
     pub gaps: usize,
     /// Size of our log that it cosigned last.
     pub cosigned_ours: u64,
+    /// The same, with ML-DSA-44; 0 for none.
+    pub cosigned_ours_pq: u64,
     /// Whether its log contradicted itself.
     pub stopped: bool,
 }
@@ -146,6 +148,7 @@ pub async fn start(
     let now = driver::unix_ms();
     let mut keys = Keys::open(&config.keys_dir)?;
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
+    startup::ensure_cosign_pq(config, &mut keys);
     let (mut writer, reader) = startup::open_store(config, &keys)?;
     let (register, new) = adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
     startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
@@ -430,6 +433,7 @@ impl NodeHandle {
                 cosigned: mirror.cosigned,
                 gaps: mirror.gaps,
                 cosigned_ours: cosigned.get(&member.id).copied().unwrap_or(0),
+                cosigned_ours_pq: context.reader.pq_cosigned(&context.own, &member.id),
                 stopped: mirror.stopped,
             }
         });

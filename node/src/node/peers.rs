@@ -224,6 +224,15 @@ impl Peers {
                 };
                 self.tell(input).await;
             }
+            Order::Prove { log, peer } => {
+                let Some((size, _)) = self.context.reader.checkpoint(&log) else { return };
+                let request = Request::Consistency { log: log.clone(), size };
+                if let Some(Response::Consistency(answer)) = self.ask(&peer, &request).await
+                    && let Some(evidence) = sync::proved(&self.context, &log, answer)
+                {
+                    self.tell(Input::Forked { log, evidence }).await;
+                }
+            }
             Order::Alarm { log, .. } => {
                 if log == self.context.own {
                     self.guard.forked();

@@ -12,6 +12,7 @@
 //!
 //! The store knows nothing of signatures, schemas or peers: what it is told has been verified.
 
+mod cosigned;
 mod decision;
 mod evidence;
 pub mod fact;
