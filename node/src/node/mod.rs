@@ -27,7 +27,8 @@ use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::feed::{self, Delivery, Reading, RecordView};
+use crate::delivery::{self, Delivery};
+use crate::feed::{self, Reading, RecordView};
 use crate::keys::Keys;
 use crate::locodes;
 use crate::refusal::Refusal;
@@ -105,6 +106,10 @@ pub struct PeerStatus {
     pub cosigned_ours: u64,
     /// The same, with ML-DSA-44; 0 for none.
     pub cosigned_ours_pq: u64,
+    /// Since when it has not cosigned the head of our log, in milliseconds since 1970.
+    pub behind_since: Option<u64>,
+    /// Whether that is longer than [`delivery::STALE_AFTER_MS`].
+    pub stale: bool,
     /// Whether its log contradicted itself.
     pub stopped: bool,
 }
@@ -124,6 +129,9 @@ pub struct Status {
     pub size: u64,
     /// Drafts that wait until this node may sign.
     pub drafts: usize,
+    /// Records of ours that have not come to as many members as they should have by now; of the
+    /// newest [`delivery::MAX_OVERDUE_LOOKED_AT`] entries.
+    pub overdue: usize,
     /// The other members.
     pub peers: Vec<PeerStatus>,
     /// Whether records can be published and read.
@@ -368,7 +376,7 @@ impl NodeHandle {
 
     /// Where a record of ours has arrived.
     pub fn delivery(&self, id: &RecordId) -> Result<Delivery, Refusal> {
-        feed::delivery(&self.inner.context, id)
+        delivery::delivery(&self.inner.context, id)
     }
 
     /// The proof for one entry (C2SP tlog-proof).
@@ -421,10 +429,15 @@ impl NodeHandle {
         let context = &self.inner.context;
         let register = context.register();
         let snapshot = self.inner.snapshot.borrow().clone();
+        let now = driver::unix_ms();
         let cosigned: BTreeMap<MemberId, u64> =
             context.reader.cosignatures(&context.own).into_iter().map(|c| (c.by, c.size)).collect();
         let peers = register.members().filter(|m| m.id != context.own).map(|member| {
             let mirror = snapshot.mirrors.get(&member.id).cloned().unwrap_or_default();
+            let cosigned_ours = cosigned.get(&member.id).copied().unwrap_or(0);
+            let behind_since = Some(cosigned_ours)
+                .filter(|_| member.status == MemberStatus::Active)
+                .and_then(|cosigned| delivery::behind_since(context, cosigned));
             PeerStatus {
                 member: member.id.clone(),
                 connected: snapshot.connected.contains(&member.id),
@@ -432,8 +445,10 @@ impl NodeHandle {
                 announced: mirror.announced,
                 cosigned: mirror.cosigned,
                 gaps: mirror.gaps,
-                cosigned_ours: cosigned.get(&member.id).copied().unwrap_or(0),
+                cosigned_ours,
                 cosigned_ours_pq: context.reader.pq_cosigned(&context.own, &member.id),
+                behind_since,
+                stale: delivery::is_stale(behind_since, now),
                 stopped: mirror.stopped,
             }
         });
@@ -450,6 +465,7 @@ impl NodeHandle {
             register_fingerprint: register.fingerprint(),
             size: snapshot.size,
             drafts: self.inner.drafts.list().len(),
+            overdue: delivery::overdue(context, now).len(),
             peers,
             ready: reasons.is_empty(),
             reasons,

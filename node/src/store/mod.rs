@@ -51,6 +51,7 @@ use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
 pub use self::reads::KeptRead;
 use self::recent::Recent;
+pub use self::room::{RESERVE as RESERVE_BYTES, free as free_bytes};
 use self::rows::{State, row};
 use crate::journal::{
     AppendError, Disk, Frame, Journal, JournalFault, JournalReader, Options, Position, System,
