@@ -25,9 +25,11 @@ use crate::release;
 use crate::store::Decision;
 
 mod evidence;
+mod recover;
 mod witness;
 
 pub use evidence::{contradiction, fork, proved};
+pub use recover::recovered;
 pub use witness::{NotWitnessed, cosigned_size, wanted};
 
 /// Most bytes of entries in one answer; the range ends where they are reached.
@@ -170,11 +172,13 @@ pub fn serve(
 }
 
 /// Whether an entry may be served to `asker` by us: by its originator to whom it is addressed;
-/// by a relay only when it is addressed to a whole community or the federation.
+/// by a relay only when it is addressed to a whole community or the federation; and by anybody to
+/// the originator itself, which may have lost it.
 pub fn may_serve(context: &Context, log: &MemberId, manifest: &Manifest, asker: &MemberId) -> bool {
     let relayed = *log != context.own;
     let named = matches!(manifest.addressees(), Addressees::Named(_));
-    release::addressed(&context.register(), manifest, asker) && !(relayed && named)
+    let addressed = release::addressed(&context.register(), manifest, asker);
+    log == asker || addressed && !(relayed && named)
 }
 
 /// Runs the gate over authentic entries, opening what is for us.

@@ -173,6 +173,9 @@ impl Exchange {
                 Vec::new()
             }
             Input::Cosigned(cosigned) => self.cosigned(cosigned, now_ms),
+            Input::Recovered { head, from, entries } => {
+                self.recovered(&head, from, entries, now_ms)
+            }
             Input::PqAsked(log) => {
                 if let Some(mirror) = self.mirrors.get_mut(&log) {
                     mirror.pq_asked = true;
@@ -234,6 +237,35 @@ impl Exchange {
         }));
         orders.extend(note.map(|note| Order::Announce { from, to: size, note }));
         orders
+    }
+
+    /// Takes back entries that we signed and lost. The checkpoint that covers them is ours, so that
+    /// nothing is signed here.
+    fn recovered(
+        &mut self,
+        head: &SignedHead,
+        from: u64,
+        entries: Vec<Authentic>,
+        now_ms: u64,
+    ) -> Vec<Order> {
+        let mut frontier = self.frontier.clone();
+        let following = entries.iter().zip(from..).all(|(entry, index)| entry.index == index);
+        if from != frontier.size() || !following || entries.is_empty() {
+            return Vec::new();
+        }
+        let (mut facts, mut learn) = (Vec::new(), Vec::new());
+        for entry in entries {
+            frontier.push(merkle::leaf_hash(&leaf_data(&entry.statement.digest())));
+            learn.extend(learn_order(&self.own, entry.index, entry.statement.manifest()));
+            let (log, item) = (self.own.clone(), entry.to_item());
+            facts.push(Fact::Entry { log, received_at: now_ms, item });
+        }
+        let Checkpoint { size, root, .. } = &head.checkpoint;
+        if frontier.size() == *size && frontier.root() == *root {
+            facts.push(Fact::Checkpoint { log: self.own.clone(), note: head.note.clone() });
+        }
+        self.frontier = frontier;
+        [Order::Commit(facts)].into_iter().chain(learn).collect()
     }
 
     fn met(&mut self, member: MemberId, now_ms: u64) -> Vec<Order> {

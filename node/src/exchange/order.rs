@@ -4,7 +4,7 @@ use sealwire_wire::checkpoint::Checkpoint;
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::statement::Manifest;
 
-use crate::admit::Admitted;
+use crate::admit::{Admitted, Authentic};
 use crate::issue::Issued;
 use crate::refusal::Refusal;
 use crate::store::{Decision, Fact};
@@ -121,6 +121,15 @@ pub enum Input {
     },
     /// A member cosigned a checkpoint of ours.
     Cosigned(Cosigned),
+    /// Entries of our own log that a peer gave back, verified as of a mirrored one.
+    Recovered {
+        /// A checkpoint of ours that covers them.
+        head: SignedHead,
+        /// Index of the first.
+        from: u64,
+        /// Complete entries, without a gap.
+        entries: Vec<Authentic>,
+    },
     /// Somebody asks for our ML-DSA-44 cosignature of a log's head.
     PqAsked(MemberId),
     /// A member quarantined an entry of ours.

@@ -135,6 +135,7 @@ impl Peers {
             {
                 let this = Arc::clone(&self);
                 tokio::spawn(async move {
+                    this.recover(count / ASK_EVERY_TICKS).await;
                     for member in this.guard.unasked() {
                         this.compare_heads(&member).await;
                     }
@@ -357,7 +358,7 @@ impl Peers {
         }
     }
 
-    async fn ask(&self, member: &MemberId, request: &Request) -> Option<Response> {
+    pub(super) async fn ask(&self, member: &MemberId, request: &Request) -> Option<Response> {
         let peer = self.peer(member)?;
         match self.gossip.request(&peer, request.to_bytes()).await {
             Ok(bytes) => match Response::from_bytes(&bytes) {
@@ -389,7 +390,7 @@ impl Peers {
         }
     }
 
-    async fn tell(&self, input: Input) {
+    pub(super) async fn tell(&self, input: Input) {
         // The queue ends only when the node does.
         let _ = self.inputs.send(Message::Input(input)).await;
     }
