@@ -206,3 +206,90 @@ fn addressed(
         _ => release::active_peers(register, community, &context.own).into_iter().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+    use sealwire_wire::id::Digest;
+    use sealwire_wire::register::{Draft, Introduction};
+
+    use super::*;
+    use crate::keys::Keys;
+    use crate::store::testing::{World, cosignature, id};
+
+    fn key(name: &str) -> SigningKey {
+        SigningKey::from_bytes(&Digest::of(name.as_bytes()).0)
+    }
+
+    /// Three members in one community, in which a record must have come to so many.
+    fn register(delivery: Option<u32>) -> Register {
+        let public = |name: &str| key(name).verifying_key().to_bytes();
+        let mut draft = Draft::new("test.example", 1, 4_000_000_000).unwrap();
+        draft.add_seat("governor", &public("governor")).unwrap();
+        draft.set_schema("lab-alert", "urn:schema", Digest([7; 32]));
+        for member in ["ID", "SG", "AU"] {
+            let [node, log, cosign] =
+                ["node", "log", "cosign"].map(|u| public(&format!("{member} {u}")));
+            let introduction = Introduction::new(
+                id(member),
+                BTreeMap::from([("en".to_owned(), member.to_owned())]),
+                vec!["administration".to_owned()],
+                vec!["/ip4/192.0.2.1/udp/4001/quic-v1".to_owned()],
+                (&node, &log, &cosign),
+                &key(&format!("{member} sign")),
+            );
+            draft.add_member(&introduction.unwrap()).unwrap();
+        }
+        let set = |items: &[&str]| items.iter().map(|i| (*i).to_owned()).collect();
+        let community = Community {
+            id: "labs".to_owned(),
+            title: "New substances".to_owned(),
+            agreement: "MoU 2026/1".to_owned(),
+            members: ["AU", "ID", "SG"].map(id).into(),
+            kinds: set(&["lab-alert"]),
+            classes: set(&["open", "core"]),
+            tlp_ceiling: "AMBER".to_owned(),
+            purposes: set(&["drug-control"]),
+            retention_days: 365,
+            witnesses: 1,
+            delivery,
+        };
+        draft.add_community(&community).unwrap();
+        draft.sign(&key("governor"), None).unwrap();
+        draft.finish(None).unwrap()
+    }
+
+    /// Five records of ours, each a millisecond after the one before; SG has all, AU the first two.
+    fn published(delivery: Option<u32>) -> (World, Context) {
+        let mut world = World::new();
+        world.publish(5);
+        let own = id("ID");
+        world.commit(&[cosignature(&own, &id("SG"), 5, 1), cosignature(&own, &id("AU"), 2, 1)]);
+        let keys = Keys::create(&world.root().join("keys"), 1).unwrap();
+        let context = Context::new(own, keys, register(delivery), world.reader().clone(), None);
+        (world, context)
+    }
+
+    #[test]
+    fn a_record_is_overdue_when_too_few_have_it_after_an_hour() {
+        let after = |ms: u64| 1000 + OVERDUE_AFTER_MS + ms;
+        let (_world, all) = published(None);
+        assert_eq!(overdue(&all, after(3)), [3, 2], "of those that are an hour old");
+        assert_eq!(overdue(&all, after(9)), [4, 3, 2]);
+        assert_eq!(overdue(&all, after(1)), [0; 0]);
+        let (_world, one) = published(Some(1));
+        assert_eq!(overdue(&one, after(9)), [0; 0], "one of the two is enough here");
+        let (_world, both) = published(Some(2));
+        assert_eq!(overdue(&both, after(9)), [4, 3, 2]);
+    }
+
+    #[test]
+    fn a_witness_is_stale_when_the_first_entry_it_lacks_is_a_quarter_of_an_hour_old() {
+        let (_world, context) = published(None);
+        assert_eq!(behind_since(&context, 2), Some(1002));
+        assert_eq!(behind_since(&context, 5), None, "it has cosigned the head");
+        assert!(!is_stale(Some(1002), 1002 + STALE_AFTER_MS));
+        assert!(is_stale(Some(1002), 1003 + STALE_AFTER_MS));
+        assert!(!is_stale(None, u64::MAX));
+    }
+}
