@@ -409,11 +409,15 @@ fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<Input, Refus
 }
 
 fn rewrapped(context: &Context, asker: &MemberId, audience: &[u8; 16]) -> Response {
-    let entitled = context.own_audience(audience).is_some_and(|to| to.contains(asker));
+    // Whoever made the secret may have lost it with its disk, and gets it from those who have it.
+    let lost = context.reader.secret(audience).is_some_and(|(originator, _)| originator == *asker);
+    let ours = context.own_audience(audience).is_some_and(|to| to.contains(asker));
+    let originator = if lost { asker } else { &context.own };
+    let entitled = lost || ours;
     let keys = context.seal_keys();
     match (entitled, context.secret_of(audience), keys.get(asker)) {
         (true, Some(secret), Some(key)) => {
-            match context.issuer.wrap(audience, &secret, &[(asker, key)]) {
+            match context.issuer.wrap(originator, audience, &secret, &[(asker, key)]) {
                 Ok(bytes) => Response::Wrapped(bytes),
                 Err(e) => refused(&e.code, &e.message),
             }

@@ -155,6 +155,7 @@ fn entries_lost_with_the_disk_are_taken_back_from_those_who_hold_them_and_signin
     let mut node = world.node("ID").at(home);
     done(&["restore", text(&backup), "--config", text(&node.config()), "--with-keys"]);
     node.launch();
+    node.ready(503);
     // AU gives what is for all before the entry that it does not hold; and that is said.
     let index = named["index"].as_u64().unwrap();
     until("all that AU can give", || {
@@ -185,6 +186,12 @@ fn entries_lost_with_the_disk_are_taken_back_from_those_who_hold_them_and_signin
         let view = node.record(id);
         assert!(index.is_none_or(|index| view["index"] == index), "{view}");
     }
+    // What others could open they give back too; what was ours alone stays closed.
+    until("the opened core of a record that was lost", || {
+        let view = node.record(last["id"].as_str().unwrap());
+        let opened = view["opened"].as_array().unwrap();
+        if opened.iter().any(|class| class == "core") { Ok(()) } else { Err(view.to_string()) }
+    });
     let next = node.record(kept.as_str().unwrap());
     assert!(next["index"].as_u64().unwrap() >= size, "{next}");
     for member in ["SG", "AU"] {

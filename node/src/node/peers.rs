@@ -340,21 +340,29 @@ impl Peers {
     }
 
     async fn ask_rewrap(&self, audience: [u8; 16], log: &MemberId, index: u64) {
-        let Some(Response::Wrapped(bytes)) = self.ask(log, &Request::Rewrap { audience }).await
-        else {
-            return;
-        };
         let Ok(Some(entry)) = self.context.reader.entry(log, index) else { return };
         let Ok(statement) = Statement::parse(&entry.item.statement) else { return };
         let Body::Audience(manifest) = &statement.manifest().body else { return };
-        let sealed = BTreeMap::from([(WRAP.to_owned(), bytes)]);
-        match self.context.unwrap(log, manifest, &sealed) {
-            Ok(secret) => {
-                let parts = Fact::Parts { log: log.clone(), index, sealed };
-                self.context.found_secret(&audience);
-                self.tell(Input::Keep(vec![parts, secret])).await;
+        let own = *log == self.context.own;
+        let holders: Vec<&MemberId> = if own { manifest.to.iter().collect() } else { vec![log] };
+        for holder in holders {
+            let Some(Response::Wrapped(bytes)) =
+                self.ask(holder, &Request::Rewrap { audience }).await
+            else {
+                continue;
+            };
+            let sealed = BTreeMap::from([(WRAP.to_owned(), bytes)]);
+            match self.context.unwrap(log, manifest, &sealed) {
+                Ok(secret) => {
+                    // What others are given of our own entry stays as it was.
+                    let parts = Fact::Parts { log: log.clone(), index, sealed };
+                    let parts = Some(parts).filter(|_| !own);
+                    self.context.found_secret(&audience);
+                    self.tell(Input::Keep(parts.into_iter().chain([secret]).collect())).await;
+                    return;
+                }
+                Err(cause) => tracing::warn!(%log, %cause, "cannot open a secret wrapped again"),
             }
-            Err(cause) => tracing::warn!(%log, %cause, "cannot open a secret wrapped again"),
         }
     }
 

@@ -3,8 +3,8 @@
 //! They are our own signed entries, which peers hold as they hold any other: an entry for a whole
 //! community with all of it, one for named members with those. They come back in order, since our
 //! log is nothing but its entries; where nobody gives the next one, the rest waits, and so does
-//! every signature. What comes back is the statement and the sealed parts. The audience secrets
-//! made since the backup do not: they were ours alone to keep.
+//! every signature. What comes back is the statement and the sealed parts; the secret of an audience
+//! is then asked of its members. A part that was sealed to nobody else stays closed.
 
 use sealwire_wire::message::{Request, Response};
 
