@@ -15,6 +15,7 @@ mod stories {
     mod bundles;
     mod crash;
     mod custody;
+    mod doctor;
     mod endings;
     mod held_back;
     mod import;

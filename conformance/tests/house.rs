@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["http"],
     &["node"],
+    &["delivery"],
     &["feed", "tlog", "export"],
     &["sync"],
     &["exchange", "backup"],

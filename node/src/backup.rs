@@ -141,11 +141,13 @@ pub fn backup(
         return Err(FormatError::NotEmpty(out.to_owned()).into());
     }
     let journal = out.join("data/journal");
-    for dir in [out, &out.join("data"), &journal, &out.join("data/register")] {
+    let evidence = out.join("data/evidence");
+    for dir in [out, &out.join("data"), &journal, &out.join("data/register"), &evidence] {
         format::private_dir(dir).map_err(io(dir))?;
     }
     copy(&data.join("format"), &out.join("data/format"))?;
     copy_flat(&data.join("register"), &out.join("data/register"))?;
+    copy_flat(&data.join("evidence"), &evidence)?;
     if let Some(keys) = keys {
         let target = out.join("keys");
         format::private_dir(&target).map_err(io(&target))?;
@@ -155,7 +157,7 @@ pub fn backup(
 
     // Digests last: recovery may have cut the copy's last frame.
     let mut files = Vec::new();
-    for dir in ["data", "data/journal", "data/register", "keys"] {
+    for dir in ["data", "data/journal", "data/register", "data/evidence", "keys"] {
         for path in regular_files(&out.join(dir))? {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let (length, sha256) = digest(&path)?;
@@ -216,7 +218,8 @@ pub fn restore(
     if keys.is_some() && !report(&manifest).keys {
         return Err(BackupError::NoKeys);
     }
-    let mut dirs = vec![data.to_owned(), data.join("journal"), data.join("register")];
+    let mut dirs = vec![data.to_owned()];
+    dirs.extend(["journal", "register", "evidence"].map(|dir| data.join(dir)));
     dirs.extend(keys.map(Path::to_owned));
     for dir in &dirs {
         format::private_dir(dir).map_err(io(dir))?;

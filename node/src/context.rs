@@ -103,6 +103,13 @@ impl Context {
             Body::Audience(audience) if *log == self.own => {
                 let mut map = self.own_audiences.write().unwrap_or_else(PoisonError::into_inner);
                 map.insert(audience.audience, audience.to.clone());
+                drop(map);
+                // Lost with the disk, while the entry came back: those who have it give it back.
+                let lost = self.reader.secret(&audience.audience).is_none();
+                let mut missed = self.missed.write().unwrap_or_else(PoisonError::into_inner);
+                if lost && missed.len() < MAX_MISSED_SECRETS / 2 {
+                    missed.insert(audience.audience, (log.clone(), index));
+                }
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What is shown of stored entries: records as far as we can open them, delivery, receipts.
+//! What is shown of stored entries: records as far as we can open them, receipts.
 //!
 //! Nothing opened is stored: a view is made from the sealed parts each time it is asked for, so
 //! that what was erased or never entitled cannot linger in a derived table.
@@ -11,12 +11,11 @@ use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::message::{Announcement, Item};
 use sealwire_wire::receipt::Receipt;
-use sealwire_wire::statement::{Addressees, Body, RecordManifest, Statement};
+use sealwire_wire::statement::{Body, Statement};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::refusal::Refusal;
-use crate::release;
 use crate::store::{StoreFault, StoredEntry};
 
 /// Most records in one page.
@@ -114,38 +113,6 @@ pub struct RecordView {
     pub record: serde_json::Value,
 }
 
-/// Where a record of ours has arrived.
-#[derive(Debug, Clone, Serialize)]
-pub struct Delivery {
-    /// Record id.
-    pub id: String,
-    /// Its place in our log.
-    pub index: u64,
-    /// Per addressed member.
-    pub members: Vec<DeliveredTo>,
-    /// Whether as many members cosigned as the community asks for.
-    pub witnessed: bool,
-}
-
-/// Delivery to one member.
-#[derive(Debug, Clone, Serialize)]
-pub struct DeliveredTo {
-    /// The member.
-    pub member: MemberId,
-    /// The classes that are sealed for it.
-    pub classes: Vec<String>,
-    /// Whether its cosignature covers the record: it durably holds all that is addressed to it.
-    pub delivered: bool,
-    /// Witnessed time of that cosignature, seconds since 1970.
-    pub cosigned_at: Option<u64>,
-    /// How often its people read each restricted class, as its log says.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub reads: BTreeMap<String, u64>,
-    /// Why it quarantined the record, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
-}
-
 /// The records after `after`, oldest first.
 pub fn records(
     context: &Context,
@@ -179,58 +146,6 @@ pub fn records(
 pub fn record(context: &Context, id: &RecordId, reading: &Reading) -> Result<RecordView, Refusal> {
     let (log, index, entry) = stored(context, id)?;
     view(context, &log, index, &entry, reading).ok_or_else(|| unknown(id))
-}
-
-/// Where a record of ours has arrived.
-pub fn delivery(context: &Context, id: &RecordId) -> Result<Delivery, Refusal> {
-    let (log, index, entry) = stored(context, id)?;
-    if log != context.own {
-        return Err(Refusal::new(
-            "not-ours",
-            409,
-            format!("cannot tell delivery of {id}: it is a record of {log}"),
-            "ask its originator",
-        ));
-    }
-    let register = context.register();
-    let statement = Statement::parse(&entry.item.statement).map_err(|_| unknown(id))?;
-    let Body::Record(record) = &statement.manifest().body else { return Err(unknown(id)) };
-    let community = register.community(&record.community).ok_or_else(|| unknown(id))?;
-    let addressed = match statement.manifest().addressees() {
-        Addressees::Named(to) => to.clone(),
-        _ => release::active_peers(&register, community, &context.own),
-    };
-    let refusals = context.reader.refused_by(index);
-    let members: Vec<DeliveredTo> = addressed
-        .into_iter()
-        .map(|member| {
-            let cosigned = context.reader.cosigned_at(&context.own, &member, index);
-            let refused = refusals.iter().find(|(by, ..)| *by == member);
-            DeliveredTo {
-                classes: classes_for(context, record, &member),
-                delivered: cosigned.is_some(),
-                cosigned_at: cosigned.map(|(_, time)| time),
-                reads: context.reader.reads_of(id, &member),
-                refused: refused.map(|(_, code, text)| format!("{code}: {text}")),
-                member,
-            }
-        })
-        .collect();
-    let count = context
-        .reader
-        .cosignatures(&context.own)
-        .iter()
-        .filter(|c| c.by != context.own && c.size > index)
-        .count();
-    let witnessed = count as u64 >= u64::from(community.witnesses);
-    Ok(Delivery { id: id.to_string(), index, members, witnessed })
-}
-
-/// The classes of a record of ours that `member` can open.
-pub fn classes_for(context: &Context, record: &RecordManifest, member: &MemberId) -> Vec<String> {
-    let entitled = |audience| context.own_audience(audience).is_some_and(|to| to.contains(member));
-    let parts = record.parts.iter().filter(|(_, part)| entitled(&part.audience));
-    parts.map(|(class, _)| class.clone()).collect()
 }
 
 /// The proof for one entry: C2SP tlog-proof under the latest checkpoint held, with cosignatures
@@ -285,35 +200,25 @@ pub fn entry_file(context: &Context, id: &RecordId) -> Result<Vec<u8>, Refusal> 
     Ok(Announcement { log, checkpoint: note, items }.to_bytes())
 }
 
-/// The checkpoint of a log that covers `index` and that most members cosigned, the larger one
-/// where several did, with its cosignatures; without any, the latest.
+/// The checkpoint of a log that covers `index` and that most members cosigned, of several that which
+/// most cosigned with ML-DSA-44 too, then the largest, with its cosignatures; without any, the
+/// latest.
 pub fn cosigned_checkpoint(
     context: &Context,
     log: &MemberId,
     index: u64,
 ) -> Result<(String, u64), Refusal> {
     let reader = &context.reader;
-    let best = reader
-        .cosignatures(log)
-        .iter()
-        .map(|c| c.size)
-        .filter(|size| *size > index)
-        .filter_map(|size| {
-            Some((reader.cosignatures_at(log, size), size, reader.checkpoint_at(log, size)?))
-        })
-        .max_by_key(|(lines, size, _)| (lines.len(), *size));
-    let (lines, size, mut note) = match best {
-        Some(best) => best,
-        None => {
-            let (size, note) = reader.checkpoint(log).ok_or_else(|| no_checkpoint(log))?;
-            (Vec::new(), size, note)
-        }
-    };
-    for cosigned in lines {
-        note.push_str(&cosigned.line);
-        note.push('\n');
-    }
-    Ok((note, size))
+    let sizes = reader.cosigned_sizes(log).into_iter().filter(|size| *size > index);
+    let best = sizes.filter_map(|size| Some((size, reader.checkpoint_at(log, size)?))).max_by_key(
+        |(size, _)| {
+            let count = reader.cosignatures_at(log, *size).len();
+            (count, reader.pq_cosignatures_at(log, *size).len(), *size)
+        },
+    );
+    let latest = || reader.checkpoint(log).ok_or_else(|| no_checkpoint(log));
+    let (size, note) = best.map_or_else(latest, Ok)?;
+    Ok((reader.with_cosignatures(log, size, note), size))
 }
 
 fn no_checkpoint(log: &MemberId) -> Refusal {
@@ -376,13 +281,15 @@ fn view(
     })
 }
 
-fn stored(context: &Context, id: &RecordId) -> Result<(MemberId, u64, StoredEntry), Refusal> {
+/// Where a record is, and its entry.
+pub fn stored(context: &Context, id: &RecordId) -> Result<(MemberId, u64, StoredEntry), Refusal> {
     let (log, index) = context.reader.locate(id).ok_or_else(|| unknown(id))?;
     let entry = context.reader.entry(&log, index).map_err(fault)?.ok_or_else(|| unknown(id))?;
     Ok((log, index, entry))
 }
 
-fn unknown(id: &RecordId) -> Refusal {
+/// The refusal for a record that is not here.
+pub fn unknown(id: &RecordId) -> Refusal {
     Refusal::new(
         "unknown-record",
         404,
@@ -391,6 +298,7 @@ fn unknown(id: &RecordId) -> Refusal {
     )
 }
 
-fn fault(cause: StoreFault) -> Refusal {
+/// The refusal for a store that does not answer.
+pub fn fault(cause: StoreFault) -> Refusal {
     Refusal::fault("store-fault", cause.to_string(), "see the node's log")
 }

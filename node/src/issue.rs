@@ -158,7 +158,7 @@ impl Issuer {
         } else {
             let mut sealed = BTreeMap::new();
             if !keys.is_empty() {
-                sealed.insert(WRAP.to_owned(), self.wrap(&id, &secret, &keys)?);
+                sealed.insert(WRAP.to_owned(), self.wrap(&self.member, &id, &secret, &keys)?);
             }
             let body = Body::Audience(AudienceManifest {
                 audience: id,
@@ -174,14 +174,15 @@ impl Issuer {
         Ok((Audience { id, secret, until, wrapped_for }, issued, fact))
     }
 
-    /// Wraps a secret of ours again, for one member.
+    /// Wraps a secret again, for one member: one of ours, or for its originator that lost it.
     pub fn wrap(
         &self,
+        originator: &MemberId,
         id: &AudienceId,
         secret: &AudienceSecret,
         keys: &[(&MemberId, &SealPublicKey)],
     ) -> Result<Vec<u8>, Refusal> {
-        let context = AudienceContext { originator: &self.member, audience: id };
+        let context = AudienceContext { originator, audience: id };
         seal::wrap(secret, context, keys, &mut UnwrapErr(SysRng)).map_err(|e: SealError| {
             Refusal::new("cannot-wrap", 422, e.to_string(), "see the members' seal keys")
         })

@@ -2,8 +2,8 @@
 //!
 //! One directory, mode 0700, one file per key, mode 0600; what a group or the world can read is
 //! refused. Nothing is ever overwritten. Four uses have four keys, never shared: *node* (the
-//! peer's identity), *log* and *cosign* (checkpoints), *sign* (statements) and one *seal* key per
-//! epoch. The data key protects what rests opened on this disk and leaves it never.
+//! peer's identity), *log* and *cosign* (checkpoints; *cosign-pq* is the same with ML-DSA-44),
+//! *sign* (statements) and one *seal* key per epoch. The data key protects what rests opened on this disk and leaves it never.
 //!
 //! This module knows nothing of the register, which says whose keys they are.
 
@@ -11,10 +11,12 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use ed25519_dalek::SigningKey;
+use sealwire_wire::mldsa::MlDsaKey;
 use sealwire_wire::seal::SealSecretKey;
 use serde::Deserialize;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -25,6 +27,8 @@ use crate::store::format::{self, FormatError};
 pub const SEAL_EPOCH_SECONDS: u64 = 31 * 24 * 3600;
 /// How long before the end of an epoch the next one is made, in seconds.
 pub const SEAL_LEAD_SECONDS: u64 = 3 * 24 * 3600;
+/// The file of the ML-DSA-44 cosign key, which not every member has.
+const COSIGN_PQ: &str = "cosign-pq.key";
 /// Length of an AES-GCM nonce, in bytes.
 const NONCE_LEN: usize = 12;
 
@@ -84,6 +88,8 @@ pub struct Keys {
     pub log: SigningKey,
     /// Cosigns other members' checkpoints.
     pub cosign: SigningKey,
+    /// Cosigns with ML-DSA-44 too; a member made before there was this key may have none yet.
+    pub cosign_pq: Option<Arc<MlDsaKey>>,
     /// Signs statements.
     pub sign: SigningKey,
     /// Opens what is sealed to this member, by epoch, oldest first; never empty.
@@ -131,7 +137,9 @@ impl Keys {
         }
         new_epoch(dir, 1, now)?;
         sync(dir)?;
-        Self::open(dir)
+        let mut keys = Self::open(dir)?;
+        keys.ensure_cosign_pq(dir)?;
+        Ok(keys)
     }
 
     /// Reads the keys.
@@ -145,6 +153,7 @@ impl Keys {
             log: signing("log")?,
             cosign: signing("cosign")?,
             sign: signing("sign")?,
+            cosign_pq: read_cosign_pq(dir)?,
             data: DataKey(seed("data")?),
             seal: read_epochs(dir)?,
         })
@@ -167,6 +176,36 @@ impl Keys {
         self.seal.push(next);
         Ok(self.seal.last())
     }
+}
+
+impl Keys {
+    /// Makes the ML-DSA-44 cosign key if there is none, and writes its public key beside it;
+    /// answers that file if it is new.
+    pub fn ensure_cosign_pq(&mut self, dir: &Path) -> Result<Option<PathBuf>, KeysError> {
+        if self.cosign_pq.is_some() {
+            return Ok(None);
+        }
+        let seed = random()?;
+        let key = MlDsaKey::from_seed(&seed);
+        let mut line = Zeroizing::new(hex::encode(seed.as_slice()));
+        line.push('\n');
+        let public = dir.join("cosign-pq.pub");
+        // The secret last: a public key that a crash left alone is written anew.
+        let _absent = fs::remove_file(&public);
+        write_new(&public, format!("{}\n", hex::encode(key.public())).as_bytes())?;
+        write_new(&dir.join(COSIGN_PQ), line.as_bytes())?;
+        sync(dir)?;
+        self.cosign_pq = Some(Arc::new(key));
+        Ok(Some(public))
+    }
+}
+
+fn read_cosign_pq(dir: &Path) -> Result<Option<Arc<MlDsaKey>>, KeysError> {
+    let path = dir.join(COSIGN_PQ);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(MlDsaKey::from_seed(&*read_seed(&path)?))))
 }
 
 impl fmt::Debug for Keys {
@@ -348,11 +387,28 @@ mod tests {
         assert_eq!(made.cosign.to_bytes(), read.cosign.to_bytes());
         assert_eq!(made.sign.to_bytes(), read.sign.to_bytes());
         assert_ne!(made.log.to_bytes(), made.sign.to_bytes());
+        let public = |keys: &Keys| keys.cosign_pq.as_ref().map(|key| key.public());
+        assert!(public(&made).is_some());
+        assert_eq!(public(&made), public(&read));
         assert_eq!(read.seal.len(), 1);
         assert_eq!(read.data.open("c", &made.data.seal("c", b"x")).unwrap().as_slice(), b"x");
         let refused = Keys::create(&dir, 1_000_000).unwrap_err();
         assert!(matches!(refused, KeysError::Format(FormatError::NotEmpty(_))), "{refused}");
         assert_eq!(*Keys::open(&dir).unwrap().node, *made.node);
+    }
+
+    #[test]
+    fn a_member_made_earlier_gets_the_key_of_mldsa_once() {
+        let (_guard, dir, _) = fresh();
+        fs::remove_file(dir.join(COSIGN_PQ)).unwrap();
+        let mut keys = Keys::open(&dir).unwrap();
+        assert!(keys.cosign_pq.is_none());
+        let file = keys.ensure_cosign_pq(&dir).unwrap().unwrap();
+        let public = keys.cosign_pq.as_ref().unwrap().public();
+        assert_eq!(fs::read_to_string(file).unwrap().trim_end(), hex::encode(public));
+        assert_eq!(fs::metadata(dir.join(COSIGN_PQ)).unwrap().mode() & 0o777, 0o600);
+        assert!(keys.ensure_cosign_pq(&dir).unwrap().is_none());
+        assert_eq!(Keys::open(&dir).unwrap().cosign_pq.unwrap().public(), public);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod backup;
 mod cli;
 mod config;
 mod context;
+mod delivery;
 mod demo;
 mod exchange;
 mod export;

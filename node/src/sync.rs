@@ -11,6 +11,7 @@ use sealwire_wire::checkpoint::{self, SignedCheckpoint};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, MAX_PULL_LEAVES, Range, Request, Response};
+use sealwire_wire::note::{PublicKey, VerifierKey};
 use sealwire_wire::register::Status;
 use sealwire_wire::statement::{
     Addressees, Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data,
@@ -18,15 +19,17 @@ use sealwire_wire::statement::{
 
 use crate::admit::{self, Admitted, Authentic, Content, NotTaken, Verdict};
 use crate::context::Context;
-use crate::exchange::{Input, Ranged, SignedHead, SignedRanges};
+use crate::exchange::{Cosigned, Input, Ranged, SignedHead, SignedRanges};
 use crate::refusal::Refusal;
 use crate::release;
 use crate::store::Decision;
 
 mod evidence;
+mod recover;
 mod witness;
 
-pub use evidence::{contradiction, fork};
+pub use evidence::{contradiction, fork, proved};
+pub use recover::recovered;
 pub use witness::{NotWitnessed, cosigned_size, wanted};
 
 /// Most bytes of entries in one answer; the range ends where they are reached.
@@ -153,6 +156,9 @@ pub fn serve(
             Err(e) => (refused(&e.code, &e.message), None),
         },
         Request::Rewrap { audience } => (rewrapped(context, asker, &audience), None),
+        Request::Consistency { log, size } => {
+            (evidence::served_consistency(context, &log, size), None)
+        }
         Request::Quarantined { index, code, mut text } => {
             let mut end = MAX_REASON_BYTES.min(text.len());
             while !text.is_char_boundary(end) {
@@ -166,11 +172,13 @@ pub fn serve(
 }
 
 /// Whether an entry may be served to `asker` by us: by its originator to whom it is addressed;
-/// by a relay only when it is addressed to a whole community or the federation.
+/// by a relay only when it is addressed to a whole community or the federation; and by anybody to
+/// the originator itself, which may have lost it.
 pub fn may_serve(context: &Context, log: &MemberId, manifest: &Manifest, asker: &MemberId) -> bool {
     let relayed = *log != context.own;
     let named = matches!(manifest.addressees(), Addressees::Named(_));
-    release::addressed(&context.register(), manifest, asker) && !(relayed && named)
+    let addressed = release::addressed(&context.register(), manifest, asker);
+    log == asker || addressed && !(relayed && named)
 }
 
 /// Runs the gate over authentic entries, opening what is for us.
@@ -388,16 +396,28 @@ fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<Input, Refus
             Some((time, s.to_string()))
         })
         .ok_or_else(|| refuse(format!("cannot accept cosignature: none by {by} holds")))?;
+    let pq = register.member(by).and_then(|member| member.cosign_pq_key()).and_then(|key| {
+        let key = VerifierKey { name, public: PublicKey::MlDsaCosignature(key.public.clone()) };
+        // One line at most is verified, whatever the note holds.
+        let line =
+            signed.signatures().find(|s| s.name() == key.name && s.key_id() == key.key_id())?;
+        let time = checkpoint::verify_cosignature_of(checkpoint, &key, line).ok()?;
+        Some((time, line.to_string()))
+    });
     let size = checkpoint.size;
-    Ok(Input::Cosigned { by: by.clone(), size, time, line })
+    Ok(Input::Cosigned(Cosigned { by: by.clone(), size, time, line, pq }))
 }
 
 fn rewrapped(context: &Context, asker: &MemberId, audience: &[u8; 16]) -> Response {
-    let entitled = context.own_audience(audience).is_some_and(|to| to.contains(asker));
+    // Whoever made the secret may have lost it with its disk, and gets it from those who have it.
+    let lost = context.reader.secret(audience).is_some_and(|(originator, _)| originator == *asker);
+    let ours = context.own_audience(audience).is_some_and(|to| to.contains(asker));
+    let originator = if lost { asker } else { &context.own };
+    let entitled = lost || ours;
     let keys = context.seal_keys();
     match (entitled, context.secret_of(audience), keys.get(asker)) {
         (true, Some(secret), Some(key)) => {
-            match context.issuer.wrap(audience, &secret, &[(asker, key)]) {
+            match context.issuer.wrap(originator, audience, &secret, &[(asker, key)]) {
                 Ok(bytes) => Response::Wrapped(bytes),
                 Err(e) => refused(&e.code, &e.message),
             }

@@ -14,15 +14,11 @@ use crate::sync;
 
 /// The latest checkpoint held of a log, with the cosignatures known.
 pub fn checkpoint(context: &Context, log: &MemberId) -> Result<String, Refusal> {
-    let (size, mut note) = context
+    let (size, note) = context
         .reader
         .checkpoint(log)
         .ok_or_else(|| absent(format!("cannot find a checkpoint of {log}: none is held here")))?;
-    for cosigned in context.reader.cosignatures_at(log, size) {
-        note.push_str(cosigned.line.trim_end_matches('\n'));
-        note.push('\n');
-    }
-    Ok(note)
+    Ok(context.reader.with_cosignatures(log, size, note))
 }
 
 /// The content of a tile or entry bundle that the tree of the latest checkpoint has, or had when

@@ -18,7 +18,7 @@ use sealwire_wire::checkpoint::{self, Checkpoint};
 use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::merkle;
-use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
+use sealwire_wire::message::{Announcement, Consistency, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::receipt::Receipt;
 use sealwire_wire::seal::{
@@ -307,6 +307,7 @@ fn requests_are_as_their_grammar_says() {
         Request::Push(announcement),
         Request::Cosigned { note: "n".to_owned() },
         Request::Rewrap { audience: [1; 16] },
+        Request::Consistency { log: "SG".parse().unwrap(), size: 7 },
         Request::Quarantined { index: 1, code: "c".to_owned(), text: "t".to_owned() },
     ] {
         accepts("message", &request.to_bytes());
@@ -338,6 +339,11 @@ fn responses_are_as_their_grammar_says() {
         Response::Taken,
         Response::Refused { code: "c".to_owned(), text: "t".to_owned() },
         Response::Wrapped(vec![1]),
+        Response::Consistency(Consistency {
+            checkpoint: "c".to_owned(),
+            root: Digest([2; 32]),
+            proof: vec![Digest([3; 32])],
+        }),
     ] {
         accepts("message", &response.to_bytes());
     }

@@ -12,7 +12,7 @@ use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::checkpoint::{Checkpoint, sign};
 use sealwire_wire::evidence::Fork;
 use sealwire_wire::id::Digest;
-use sealwire_wire::message::{Announcement, Item, Range, Request, Response};
+use sealwire_wire::message::{Announcement, Consistency, Item, Range, Request, Response};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::statement::Denial;
 use sealwire_wire::witness::AddCheckpoint;
@@ -165,6 +165,11 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         items: items.clone(),
         denial: Some(denial()),
     };
+    let consistency = Consistency {
+        checkpoint: checkpoint.clone(),
+        root: *keys::commitment(),
+        proof: vec![*keys::commitment()],
+    };
     let requests = [
         Request::Head(log.clone()),
         Request::Pull { log: log.clone(), from: item.index },
@@ -173,6 +178,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Request::Cosigned { note: checkpoint.clone() },
         Request::Forked { log: keys::originator().clone(), evidence: text.clone() },
         Request::Rewrap { audience: keys::AUDIENCE },
+        Request::Consistency { log: keys::originator().clone(), size: 3 },
         Request::Quarantined { index: item.index, code: code.clone(), text: text.clone() },
     ];
     let responses = [
@@ -183,6 +189,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Response::Taken,
         Response::Refused { code, text },
         Response::Wrapped(vec![9; 40]),
+        Response::Consistency(consistency),
     ];
     let requests = requests.iter().map(Request::to_bytes);
     let responses = responses.iter().map(Response::to_bytes);

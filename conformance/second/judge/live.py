@@ -1,6 +1,8 @@
 """Judges the logs that a node has written, without any code of Sealwire.
 
-usage: live.py DATA
+usage: live.py DATA [LOG...]
+
+The checkpoint of each LOG has to be cosigned with both kinds, Ed25519 and ML-DSA-44.
 
 DATA is a node's data directory. The register's versions are judged by PyPI `tuf`; the keys of all
 else are those that the last version lists. Of each log: PyPI `tlog-scales` verifies the checkpoint's
@@ -71,7 +73,9 @@ def signed_by(key: str, text: str, line: str) -> bool:
     return True
 
 
-def checkpoint(folder: pathlib.Path, name: str, federation: str, members: dict) -> Checkpoint:
+def checkpoint(
+    folder: pathlib.Path, name: str, federation: str, members: dict, wanted: dict
+) -> Checkpoint:
     note = (folder / "checkpoint").read_text()
     text, lines = note.split("\n\n")
     text, lines = f"{text}\n", lines.splitlines()
@@ -79,11 +83,18 @@ def checkpoint(folder: pathlib.Path, name: str, federation: str, members: dict) 
     claim(f"{name}: the log's key signed the checkpoint", signed_by(own, text, lines[0]))
     other = text.replace("\n", "\n1", 1)
     claim(f"{name}: not one of another size", not signed_by(own, other, lines[0]))
+    kinds = set()
     for line in lines[1:]:
         witness = line.split(" ")[1].removeprefix(f"{federation}/")
-        key = vkey(f"{federation}/{witness}", log.COSIGNATURE, public(keys(members[witness], "cosign")[0]))
-        claim(f"{name}: {witness} cosigned the checkpoint", signed_by(key, text, line))
-        claim(f"{name}: {witness} not another", witness != name and not signed_by(key, other, line))
+        kind, use = log.COSIGNATURE, "cosign"
+        if len(base64.b64decode(line.split(" ")[2])) > 1000:
+            kind, use = log.MLDSA_COSIGNATURE, "cosign-pq"
+        kinds.add(kind)
+        key = vkey(f"{federation}/{witness}", kind, public(keys(members[witness], use)[0]))
+        where = f"{name}: {witness}, type {kind:#04x}"
+        claim(f"{where} cosigned the checkpoint", signed_by(key, text, line))
+        claim(f"{where} not another", witness != name and not signed_by(key, other, line))
+    claim(f"{name}: cosigned with {wanted}", kinds >= wanted.get(name, set()))
     return Checkpoint.from_text(note)
 
 
@@ -135,14 +146,16 @@ def statements(folder: pathlib.Path, name: str, members: dict, entries: list[byt
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
+    if not arguments:
         print(__doc__, file=sys.stderr)
         return 2
     data = pathlib.Path(arguments[0])
+    both = {log.COSIGNATURE, log.MLDSA_COSIGNATURE}
+    wanted = {name: both for name in arguments[1:]}
     federation = register(data)
     for folder in sorted((data / "logs").iterdir()):
         name = folder.name
-        head = checkpoint(folder, name, federation["federation"], federation["members"])
+        head = checkpoint(folder, name, federation["federation"], federation["members"], wanted)
         entries = leaves(folder, head.size)
         root = log.tree_hash([log.leaf_hash(entry_) for entry_ in entries])
         claim(f"{name}: the entries make the signed root", root == head.root_hash)

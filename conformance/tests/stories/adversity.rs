@@ -10,7 +10,7 @@ use sealwire_wire::statement::{Claims, Statement, sign};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Liar, Node, SUBSTANCES, World, copy_dir, numbered, program, run, said, seed, text, until,
+    Liar, Node, SUBSTANCES, World, copy_dir, done, numbered, program, run, said, seed, text, until,
 };
 
 /// Room of the small disk, and what somebody else's files take of it: at first, so that a few
@@ -340,4 +340,57 @@ fn a_cloned_machine_is_found_out_with_evidence_and_every_member_stops_its_log() 
         world.node_mut(member).start();
         stopped(world.node(member));
     }
+}
+
+#[test]
+fn members_that_were_shown_two_histories_prove_the_fork_without_its_owner() {
+    let mut world = World::started();
+    world.meet();
+    world.node_mut("ID").stop();
+    let home = world.dir().join("clone");
+    let copied = Command::new("cp").arg("-a").args([world.node("ID").dir(), &home]).status();
+    assert!(copied.unwrap().success());
+    // One history for SG alone, and a longer one for AU alone.
+    world.node_mut("AU").stop();
+    world.node_mut("ID").start();
+    let one = world.node("ID").publish(SUBSTANCES, &numbered("P-1"));
+    world.delivered("ID", one["id"].as_str().unwrap(), "SG");
+    for member in ["ID", "SG"] {
+        world.node_mut(member).stop();
+    }
+    world.node_mut("AU").start();
+    let mut clone = world.node("ID").at(home);
+    clone.start();
+    let mut other = Value::Null;
+    for reference in ["P-2", "P-3"] {
+        other = clone.publish(SUBSTANCES, &numbered(reference));
+    }
+    let size = other["size"].clone();
+    until("both at AU", || {
+        let peer = world.node("AU").peer("ID");
+        if peer["mirrored"] == size { Ok(()) } else { Err(peer.to_string()) }
+    });
+    clone.kill();
+
+    // Nobody speaks for the owner; SG pulls from AU what does not continue what it holds.
+    world.node_mut("SG").start();
+    for member in ["SG", "AU"] {
+        until(&format!("evidence at {member}"), || {
+            let peer = world.node(member).peer("ID");
+            let kept = world.node(member).data().join("evidence/ID.json");
+            let proved = peer["stopped"] == true && kept.exists();
+            if proved { Ok(()) } else { Err(peer.to_string()) }
+        });
+    }
+    let kept = world.node("SG").data().join("evidence/ID.json");
+    let output = Command::new(program("sealwire-audit"))
+        .args(["evidence", text(&kept), "--trust", text(&world.trust("ID"))])
+        .args(["--register", text(&world.node("SG").data().join("register"))])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    // A backup keeps what would be lost with the disk.
+    let (backup, config) = (world.dir().join("backup"), world.node("SG").config());
+    done(&["backup", "--config", text(&config), "--out", text(&backup)]);
+    assert_eq!(fs::read(backup.join("data/evidence/ID.json")).unwrap(), fs::read(&kept).unwrap());
 }

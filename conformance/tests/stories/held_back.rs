@@ -121,3 +121,87 @@ fn an_operator_may_accept_a_restored_head_and_the_reason_is_kept() {
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(said(&refused).contains("no restored head is waiting"), "{}", said(&refused));
 }
+
+/// What a node says why it signs nothing.
+fn reasons(node: &Node) -> String {
+    node.get("/v1/status").good()["reasons"].to_string()
+}
+
+#[test]
+fn entries_lost_with_the_disk_are_taken_back_from_those_who_hold_them_and_signing_goes_on() {
+    let mut world = World::started();
+    let (backup, config) = (world.dir().join("backup"), world.node("ID").config());
+    done(&["backup", "--config", text(&config), "--out", text(&backup), "--with-keys"]);
+    // After the backup: one for all, one that SG alone holds, one for all again.
+    let all = world.node("ID").publish(SUBSTANCES, &numbered("R-1"))["id"].clone();
+    let named = json!({"community": SUBSTANCES, "record": numbered("R-2"), "to": ["SG"]});
+    let named = world.node("ID").post(named.to_string().as_bytes(), None).with(201);
+    let last = world.node("ID").publish(SUBSTANCES, &numbered("R-3"));
+    for member in ["SG", "AU"] {
+        world.delivered("ID", last["id"].as_str().unwrap(), member);
+    }
+    let size = world.node("ID").size();
+    let checkpoint = world.node("ID").get("/v1/logs/ID/checkpoint").text;
+    let head = |note: &str| note.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
+    for member in ["ID", "SG"] {
+        world.node_mut(member).stop();
+    }
+
+    let home = world.dir().join("new-id");
+    fs::create_dir(&home).unwrap();
+    for file in ["sealwire.toml", "register.json", "operator.token"] {
+        fs::copy(world.node("ID").dir().join(file), home.join(file)).unwrap();
+    }
+    let mut node = world.node("ID").at(home);
+    done(&["restore", text(&backup), "--config", text(&node.config()), "--with-keys"]);
+    node.launch();
+    node.ready(503);
+    // AU gives what is for all before the entry that it does not hold; and that is said.
+    let index = named["index"].as_u64().unwrap();
+    until("all that AU can give", || {
+        let said = reasons(&node);
+        let stuck = said.contains(&format!("entry {index} was not given back yet, by AU"))
+            || said.contains(&format!("entry {} was not given back yet, by AU", index - 1));
+        if stuck { Ok(()) } else { Err(said) }
+    });
+    assert_eq!(node.get("/readyz").status, 503);
+    let kept = node.post(
+        json!({"community": SUBSTANCES, "record": numbered("R-4")}).to_string().as_bytes(),
+        None,
+    );
+    let kept = kept.with(202)["id"].clone();
+
+    world.node_mut("SG").start();
+    node.ready(200);
+    until("the draft in the log", || {
+        let waiting = drafts(&node);
+        if waiting.is_empty() { Ok(()) } else { Err(format!("{waiting:?}")) }
+    });
+    // The same entries at the same places, and the log goes on behind them.
+    for (id, index) in [
+        (all.as_str().unwrap(), None),
+        (named["id"].as_str().unwrap(), Some(index)),
+        (last["id"].as_str().unwrap(), last["index"].as_u64()),
+    ] {
+        let view = node.record(id);
+        assert!(index.is_none_or(|index| view["index"] == index), "{view}");
+    }
+    // What others could open they give back too; what was ours alone stays closed.
+    until("the opened core of a record that was lost", || {
+        let view = node.record(last["id"].as_str().unwrap());
+        let opened = view["opened"].as_array().unwrap();
+        if opened.iter().any(|class| class == "core") { Ok(()) } else { Err(view.to_string()) }
+    });
+    let next = node.record(kept.as_str().unwrap());
+    assert!(next["index"].as_u64().unwrap() >= size, "{next}");
+    for member in ["SG", "AU"] {
+        assert_eq!(world.node(member).record(kept.as_str().unwrap())["log"], "ID");
+        assert_eq!(world.node(member).peer("ID")["stopped"], false);
+    }
+    assert_eq!(head(&checkpoint).first(), head(&node.get("/v1/logs/ID/checkpoint").text).first());
+    let (trust, data) = (world.trust("ID"), node.data());
+    until("an audit of the whole log", || {
+        let audit = run(&["--json", "audit", "verify", text(&data), "--trust", text(&trust)]);
+        if audit.status.success() { Ok(()) } else { Err(said(&audit)) }
+    });
+}

@@ -136,7 +136,8 @@ fn around(subject: &Path, trust: Option<&Path>) -> Around {
         if let Ok(trust) = Trust::read(path) {
             let witnesses = trust.witnesses.map(|n| format!("{n} other members"));
             trusted.push(("trusted register", trust.register.to_string()));
-            let policy = witnesses.or(trust.policy).unwrap_or_default();
+            let pq = trust.witnesses_pq.map(|n| format!("; {n} of them with ML-DSA-44 too"));
+            let policy = witnesses.or(trust.policy).unwrap_or_default() + &pq.unwrap_or_default();
             trusted.push(("cosignatures asked for", policy));
             let earlier = trust.checkpoint.unwrap_or_else(|| "none".to_owned());
             trusted.push(("earlier checkpoint", earlier));

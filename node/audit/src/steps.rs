@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use sealwire_wire::bundle::Manifest;
-use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint};
+use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint, verify_cosignature_of};
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{Frontier, leaf_hash};
 use sealwire_wire::note::{PublicKey, VerifierKey};
@@ -373,19 +373,52 @@ pub(crate) fn cosignatures(
     match policy.evaluate(signed, Some(origin)) {
         Err(cause) => refuted(cause.to_string()),
         Ok(result) => {
-            let names: Vec<String> =
-                result.witnesses.iter().map(|(name, time)| format!("{name} at {time}")).collect();
-            let detail = format!(
+            let listed = |found: &[(String, u64)]| {
+                let found = found.iter().map(|(name, time)| format!("{name} at {time}"));
+                found.collect::<Vec<_>>().join(", ")
+            };
+            let mut detail = format!(
                 "{} cosigned size {}: {}",
-                names.len(),
+                result.witnesses.len(),
                 signed.checkpoint().size,
-                names.join(", ")
+                listed(&result.witnesses)
             );
-            if result.satisfied {
+            let pq = pq_cosignatures(origin, register, signed)?;
+            if !pq.is_empty() {
+                detail.push_str(&format!("; {} with ML-DSA-44: {}", pq.len(), listed(&pq)));
+            }
+            if result.satisfied && pq.len() >= trust.witnesses_pq.unwrap_or(0) {
                 Ok(((), detail))
             } else {
                 undecided(format!("{detail}; the policy asks for more"))
             }
         }
     }
+}
+
+/// The members whose ML-DSA-44 cosignature a checkpoint has, each once with its earliest time, under
+/// the keys that the register lists. One that does not hold refutes the checkpoint, as any other.
+fn pq_cosignatures(
+    origin: &str,
+    register: &Register,
+    signed: &SignedCheckpoint,
+) -> Checked<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for member in register.members() {
+        let name = format!("{}/{}", register.federation(), member.id);
+        let mut times = Vec::new();
+        for key in member.cosign_pq.iter().filter(|_| name != origin) {
+            let public = PublicKey::MlDsaCosignature(key.public.clone());
+            let key = VerifierKey { name: name.clone(), public };
+            let id = key.key_id();
+            for line in signed.signatures().filter(|s| s.name() == name && s.key_id() == id) {
+                match verify_cosignature_of(signed.checkpoint(), &key, line) {
+                    Ok(time) => times.push(time),
+                    Err(cause) => return refuted(cause.to_string()),
+                }
+            }
+        }
+        found.extend(times.into_iter().min().map(|time| (name, time)));
+    }
+    Ok(found)
 }

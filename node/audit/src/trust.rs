@@ -7,6 +7,7 @@
 //! register = "5f1c…"         # digest of a register version, got from the governors
 //! witnesses = 2              # how many other members must have cosigned, or:
 //! policy = "…"               # a C2SP tlog-policy
+//! witnesses-pq = 1           # optionally how many must have cosigned with ML-DSA-44 too
 //! checkpoint = "…"           # optionally a checkpoint that the auditor kept from an earlier audit
 //! ```
 
@@ -29,6 +30,9 @@ pub struct Trust {
     pub register: Digest,
     /// How many other members must have cosigned the checkpoint.
     pub witnesses: Option<usize>,
+    /// How many other members must have cosigned with ML-DSA-44 too; none if it is not said.
+    #[serde(rename = "witnesses-pq")]
+    pub witnesses_pq: Option<usize>,
     /// A C2SP tlog-policy in the place of `witnesses`.
     pub policy: Option<String>,
     /// A checkpoint kept from an earlier audit.

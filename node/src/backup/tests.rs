@@ -11,6 +11,8 @@ fn a_backup_is_restored_with_every_fact_and_a_marker() {
     let mut world = World::new();
     world.publish(5);
     world.writer().settle().unwrap();
+    fs::create_dir(world.data().join("evidence")).unwrap();
+    fs::write(world.data().join("evidence/SG.json"), "evidence").unwrap();
     let keys = world.root().join("keys");
     let made = Keys::create(&keys, 1).unwrap();
     let (out, data, restored_keys) =
@@ -20,6 +22,8 @@ fn a_backup_is_restored_with_every_fact_and_a_marker() {
     assert_eq!(restore(&out, &data, Some(&restored_keys)).unwrap(), report);
     assert_eq!(*Keys::open(&restored_keys).unwrap().node, *made.node);
     assert!(is_restored(&data) && !is_restored(world.data()));
+    let evidence = |data: &Path| fs::read(data.join("evidence/SG.json")).unwrap();
+    assert_eq!(evidence(&data), b"evidence");
     let expected = world.answers();
     let copy = World::open(&data);
     assert_eq!(copy.answers(), expected);

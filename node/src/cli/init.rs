@@ -77,7 +77,11 @@ pub fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::fault)?.as_secs();
     let keys = Keys::create(&config.keys_dir, now).map_err(Failure::fault)?;
     store::create(&config.data_dir).map_err(Failure::fault)?;
-    let introduction = introduction(args, &PublicKeys::of(&keys))?;
+    let mut introduction = introduction(args, &PublicKeys::of(&keys))?;
+    if let Some(key) = &keys.cosign_pq {
+        introduction =
+            introduction.with_cosign_pq(&key.public(), &keys.sign).map_err(Failure::fault)?;
+    }
     let all = BTreeSet::from(Right::OURS);
     let token =
         principals::create(&config.keys_dir, OPERATOR, &all, None).map_err(Failure::fault)?;

@@ -15,6 +15,7 @@
 mod backup;
 pub mod client;
 mod codes;
+mod doctor;
 mod import;
 mod init;
 mod inspect;
@@ -88,6 +89,8 @@ pub enum Command {
     Receipt(read::ReceiptArgs),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
+    /// Look at everything of a node that may be wrong, and say what to do about it.
+    Doctor(doctor::DoctorArgs),
     /// Say what of an entry file opens with this member's keys.
     Unseal(inspect::UnsealArgs),
     /// Check a log without the node.
@@ -146,6 +149,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Reads(args) => read::reads(&args, output),
         Command::Receipt(args) => read::receipt(&args, output),
         Command::Status(connection) => read::status(&connection, output),
+        Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Unseal(args) => inspect::unseal(&args, output),
         Command::Audit(command) => inspect::audit(&command, output),
         Command::Register(command) => {

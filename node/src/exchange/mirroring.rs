@@ -8,8 +8,11 @@ use sealwire_wire::statement::leaf_data;
 use crate::admit::Admitted;
 use crate::store::{Decision, Fact};
 
-use super::order::{Order, Ranged, SignedHead, SignedRanges};
-use super::{ASK_AFTER_MS, Exchange, MAX_GAPS, Mirror, RETRY_AFTER_MS, learn_order};
+use super::order::{Cosigned, Order, Ranged, SignedHead, SignedRanges};
+use super::{
+    ASK_AFTER_MS, Exchange, MAX_GAPS, Mirror, PQ_ASKED_EVERY_MS, PQ_EVERY_MS, PQ_TAKEN_EVERY_MS,
+    RETRY_AFTER_MS, learn_order,
+};
 
 impl Exchange {
     pub(super) fn announced(
@@ -58,10 +61,11 @@ impl Exchange {
             &consistency,
         );
         if let Err(cause) = consistent {
-            // A relay may lie; only the owner's own answer convicts the owner.
+            // A relay may lie; only the owner's own answer stops its log, or a proof that the
+            // owner signed what the relay shows.
             if peer != log {
                 mirror.quiet_until_ms = now_ms + RETRY_AFTER_MS;
-                return Vec::new();
+                return vec![Order::Prove { log, peer }];
             }
             return self.stop(log, format!("checkpoint of size {} does not contain the {} entries verified before: {cause}",
                 head.checkpoint.size, from));
@@ -147,8 +151,8 @@ impl Exchange {
     ) -> Vec<Order> {
         let cosigned = self.cosign(&log, now_ms);
         let mut sends = reports;
-        if let Some((fact, note)) = cosigned {
-            facts.push(fact);
+        if let Some((more, note)) = cosigned {
+            facts.extend(more);
             sends.push(Order::Cosignature { log, note });
         }
         let mut orders = vec![Order::Commit(facts)];
@@ -156,25 +160,61 @@ impl Exchange {
         orders
     }
 
-    /// Cosigns the head of a log, if every index below it is held or answered for. The fact is
-    /// committed with what made it true, before the cosignature leaves.
-    pub(super) fn cosign(&mut self, log: &MemberId, now_ms: u64) -> Option<(Fact, String)> {
+    /// Cosigns the head of a log, if every index below it is held or answered for. The facts are
+    /// committed with what made them true, before the cosignatures leave.
+    fn cosign(&mut self, log: &MemberId, now_ms: u64) -> Option<(Vec<Fact>, String)> {
         let name = self.origin(&self.own);
         let mirror = self.mirrors.get_mut(log)?;
         let head = mirror.head.as_ref()?;
         let size = head.checkpoint.size;
-        let done = mirror.cosigned.as_ref().is_some_and(|(cosigned, _)| *cosigned >= size);
         let whole = mirror.gaps.is_empty() && mirror.frontier.size() == size;
-        if done || !whole || mirror.stopped || size == 0 {
+        if !whole || mirror.stopped || size == 0 {
             return None;
         }
-        let time = now_ms / 1000;
-        let signature = checkpoint::cosign(&head.checkpoint, &name, &self.keys.cosign, time);
-        let line = signature.ok()?.to_string();
-        let note = format!("{}{line}\n", head.note);
-        mirror.cosigned = Some((size, note.clone()));
-        let by = self.own.clone();
-        Some((Fact::Cosignature { log: log.clone(), by, size, time, line }, note))
+        let (by, time) = (self.own.clone(), now_ms / 1000);
+        let mut facts = Vec::new();
+        if mirror.cosigned.as_ref().is_none_or(|(cosigned, _)| *cosigned < size) {
+            let signature = checkpoint::cosign(&head.checkpoint, &name, &self.keys.cosign, time);
+            let line = signature.ok()?.to_string();
+            mirror.cosigned = Some((size, format!("{}{line}\n", head.note)));
+            let (log, by) = (log.clone(), by.clone());
+            facts.push(Fact::Cosignature { log, by, size, time, line });
+        }
+        let (cosigned, note) = mirror.cosigned.as_mut()?;
+        let (last, at) = mirror.cosigned_pq;
+        let every = if mirror.pq_asked { PQ_ASKED_EVERY_MS } else { PQ_EVERY_MS };
+        let due = *cosigned == size && last < size && now_ms >= at.saturating_add(every);
+        if let Some(key) = self.keys.cosign_pq.as_deref().filter(|_| due)
+            && let Ok(line) = checkpoint::cosign_mldsa(&head.checkpoint, &name, key, time)
+        {
+            let line = line.to_string();
+            note.push_str(&format!("{line}\n"));
+            mirror.cosigned_pq = (size, now_ms);
+            mirror.pq_asked = false;
+            facts.push(Fact::PqCosignature { log: log.clone(), by, size, time, line });
+        }
+        (!facts.is_empty()).then(|| (facts, note.clone()))
+    }
+
+    /// Cosigns the head of a log if that is due.
+    pub(super) fn cosign_now(&mut self, log: &MemberId, now_ms: u64) -> Vec<Order> {
+        let Some((facts, note)) = self.cosign(log, now_ms) else { return Vec::new() };
+        vec![Order::Commit(facts), Order::Cosignature { log: log.clone(), note }]
+    }
+
+    /// Keeps a cosignature of ours by another; of ML-DSA-44 not more than a bounded rate.
+    pub(super) fn cosigned(&mut self, cosigned: Cosigned, now_ms: u64) -> Vec<Order> {
+        let Cosigned { by, size, time, line, pq } = cosigned;
+        let (last, at) = self.pq_taken.get(&by).copied().unwrap_or_default();
+        let due = last < size && now_ms >= at.saturating_add(PQ_TAKEN_EVERY_MS);
+        let log = self.own.clone();
+        let mut facts =
+            vec![Fact::Cosignature { log: log.clone(), by: by.clone(), size, time, line }];
+        if let Some((time, line)) = pq.filter(|_| due) {
+            self.pq_taken.insert(by.clone(), (size, now_ms));
+            facts.push(Fact::PqCosignature { log, by, size, time, line });
+        }
+        vec![Order::Commit(facts)]
     }
 }
 

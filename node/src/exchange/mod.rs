@@ -16,17 +16,21 @@ mod order;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use sealwire_wire::checkpoint::{self, Checkpoint};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::merkle::{self, Frontier};
+use sealwire_wire::mldsa::MlDsaKey;
 use sealwire_wire::statement::{Body, Head, Manifest, leaf_data};
 
 use crate::admit::Authentic;
 use crate::store::{Decision, Fact};
 
-pub use order::{IdempotentRequest, Input, Order, Ranged, SignedHead, SignedRanges, Unit};
+pub use order::{
+    Cosigned, IdempotentRequest, Input, Order, Ranged, SignedHead, SignedRanges, Unit,
+};
 
 /// How long a log may be silent before it is asked for news, in milliseconds.
 pub const ASK_AFTER_MS: u64 = 10_000;
@@ -36,6 +40,13 @@ pub const RETRY_AFTER_MS: u64 = 1_000;
 pub const MAX_GAPS: usize = 100_000;
 /// Most gaps asked for at once.
 pub const GAPS_PER_FETCH: usize = 256;
+/// How long after an ML-DSA-44 cosignature of a log the next one is made, in milliseconds: each has
+/// 3.3 kB, and the next covers what this one does not.
+pub const PQ_EVERY_MS: u64 = 10_000;
+/// The same when somebody asks for one.
+pub const PQ_ASKED_EVERY_MS: u64 = 1_000;
+/// How long after an ML-DSA-44 cosignature of a member the next one is kept, in milliseconds.
+pub const PQ_TAKEN_EVERY_MS: u64 = PQ_ASKED_EVERY_MS / 2;
 /// Most heads of other logs named in a statement.
 pub const MAX_HEADS: usize = 8;
 
@@ -45,6 +56,8 @@ pub struct HeadKeys {
     pub log: SigningKey,
     /// Cosigns those of others.
     pub cosign: SigningKey,
+    /// Cosigns some of them with ML-DSA-44 too, if the register lists the key.
+    pub cosign_pq: Option<Arc<MlDsaKey>>,
 }
 
 /// What is known of a mirrored log.
@@ -58,12 +71,15 @@ pub struct Mirror {
     pub gaps: BTreeSet<u64>,
     /// The size that we cosigned last, and the note.
     pub cosigned: Option<(u64, String)>,
+    /// The size that we cosigned last with ML-DSA-44, and when, in milliseconds.
+    pub cosigned_pq: (u64, u64),
     /// The largest size that its owner is known to have signed.
     pub announced: u64,
     /// Set when the log contradicted itself: nothing more is taken from it.
     pub stopped: bool,
     /// What proves to anyone that it did.
     pub evidence: Option<String>,
+    pq_asked: bool,
     pulling: bool,
     asked_ms: u64,
     quiet_until_ms: u64,
@@ -92,6 +108,8 @@ pub struct Exchange {
     frontier: Frontier,
     mirrors: BTreeMap<MemberId, Mirror>,
     connected: BTreeSet<MemberId>,
+    /// Of each member the size that it cosigned last with ML-DSA-44, and when that came.
+    pq_taken: BTreeMap<MemberId, (u64, u64)>,
     turn: usize,
 }
 
@@ -105,7 +123,8 @@ impl Exchange {
         mirrors: BTreeMap<MemberId, Mirror>,
         connected: BTreeSet<MemberId>,
     ) -> Self {
-        Self { federation, own, keys, frontier, mirrors, connected, turn: 0 }
+        let pq_taken = BTreeMap::new();
+        Self { federation, own, keys, frontier, mirrors, connected, pq_taken, turn: 0 }
     }
 
     /// Size of our own log.
@@ -153,9 +172,15 @@ impl Exchange {
                 }
                 Vec::new()
             }
-            Input::Cosigned { by, size, time, line } => {
-                let log = self.own.clone();
-                vec![Order::Commit(vec![Fact::Cosignature { log, by, size, time, line }])]
+            Input::Cosigned(cosigned) => self.cosigned(cosigned, now_ms),
+            Input::Recovered { head, from, entries } => {
+                self.recovered(&head, from, entries, now_ms)
+            }
+            Input::PqAsked(log) => {
+                if let Some(mirror) = self.mirrors.get_mut(&log) {
+                    mirror.pq_asked = true;
+                }
+                self.cosign_now(&log, now_ms)
             }
             Input::RefusedBy(decision) => vec![Order::Commit(vec![Fact::Decision(decision)])],
             Input::Forked { log, evidence } => self.forked(log, evidence),
@@ -214,6 +239,35 @@ impl Exchange {
         orders
     }
 
+    /// Takes back entries that we signed and lost. The checkpoint that covers them is ours, so that
+    /// nothing is signed here.
+    fn recovered(
+        &mut self,
+        head: &SignedHead,
+        from: u64,
+        entries: Vec<Authentic>,
+        now_ms: u64,
+    ) -> Vec<Order> {
+        let mut frontier = self.frontier.clone();
+        let following = entries.iter().zip(from..).all(|(entry, index)| entry.index == index);
+        if from != frontier.size() || !following || entries.is_empty() {
+            return Vec::new();
+        }
+        let (mut facts, mut learn) = (Vec::new(), Vec::new());
+        for entry in entries {
+            frontier.push(merkle::leaf_hash(&leaf_data(&entry.statement.digest())));
+            learn.extend(learn_order(&self.own, entry.index, entry.statement.manifest()));
+            let (log, item) = (self.own.clone(), entry.to_item());
+            facts.push(Fact::Entry { log, received_at: now_ms, item });
+        }
+        let Checkpoint { size, root, .. } = &head.checkpoint;
+        if frontier.size() == *size && frontier.root() == *root {
+            facts.push(Fact::Checkpoint { log: self.own.clone(), note: head.note.clone() });
+        }
+        self.frontier = frontier;
+        [Order::Commit(facts)].into_iter().chain(learn).collect()
+    }
+
     fn met(&mut self, member: MemberId, now_ms: u64) -> Vec<Order> {
         self.connected.insert(member.clone());
         let mirror = self.mirrors.entry(member.clone()).or_default();
@@ -260,10 +314,8 @@ impl Exchange {
         let logs: Vec<MemberId> = self.mirrors.keys().cloned().collect();
         let mut orders = Vec::new();
         for log in logs {
-            if let Some((fact, note)) = self.cosign(&log, now_ms) {
-                orders.push(Order::Commit(vec![fact]));
-                orders.push(Order::Cosignature { log: log.clone(), note });
-            }
+            orders.extend(self.cosign_now(&log, now_ms));
+            orders.extend(self.prove_again(&log, now_ms));
             let Some(mirror) = self.mirrors.get(&log) else { continue };
             if mirror.pulling || mirror.stopped || now_ms < mirror.quiet_until_ms {
                 continue;
@@ -280,13 +332,7 @@ impl Exchange {
 
     /// Pulls from the owner if it is connected, else from the next connected member in turn.
     fn pull(&mut self, log: &MemberId, now_ms: u64) -> Option<Order> {
-        let peer = if self.connected.contains(log) {
-            log.clone()
-        } else {
-            self.turn = self.turn.wrapping_add(1);
-            let others = self.connected.len().max(1);
-            self.connected.iter().nth(self.turn % others)?.clone()
-        };
+        let peer = if self.connected.contains(log) { log.clone() } else { self.in_turn()? };
         self.pull_from(log, peer, now_ms)
     }
 
@@ -298,6 +344,25 @@ impl Exchange {
         mirror.pulling = true;
         mirror.asked_ms = now_ms;
         Some(Order::Pull { log: log.clone(), peer, from: mirror.frontier.size() })
+    }
+
+    /// Asks the next connected member for what proves that a stopped log was forked.
+    fn prove_again(&mut self, log: &MemberId, now_ms: u64) -> Option<Order> {
+        let mirror = self.mirrors.get_mut(log)?;
+        let unproved = mirror.stopped && mirror.evidence.is_none();
+        if !unproved || now_ms < mirror.asked_ms + ASK_AFTER_MS {
+            return None;
+        }
+        mirror.asked_ms = now_ms;
+        let peer = self.in_turn()?;
+        Some(Order::Prove { log: log.clone(), peer })
+    }
+
+    /// The connected members, one after the other.
+    fn in_turn(&mut self) -> Option<MemberId> {
+        self.turn = self.turn.wrapping_add(1);
+        let others = self.connected.len().max(1);
+        self.connected.iter().nth(self.turn % others).cloned()
     }
 
     fn fetch_gaps(&mut self, log: &MemberId) -> Option<Order> {
@@ -313,7 +378,10 @@ impl Exchange {
 
     fn stop(&mut self, log: MemberId, text: String) -> Vec<Order> {
         self.mirrors.entry(log.clone()).or_default().stopped = true;
-        vec![Order::Alarm { log, text, evidence: None }]
+        // Whoever holds the other history can prove it; its owner may not want to.
+        let prove = |peer: &MemberId| Order::Prove { log: log.clone(), peer: peer.clone() };
+        let asked: Vec<Order> = self.connected.iter().map(prove).collect();
+        [Order::Alarm { log, text, evidence: None }].into_iter().chain(asked).collect()
     }
 
     fn origin(&self, member: &MemberId) -> String {

@@ -4,7 +4,7 @@ use sealwire_wire::checkpoint::Checkpoint;
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::statement::Manifest;
 
-use crate::admit::Admitted;
+use crate::admit::{Admitted, Authentic};
 use crate::issue::Issued;
 use crate::refusal::Refusal;
 use crate::store::{Decision, Fact};
@@ -72,6 +72,21 @@ pub struct SignedRanges {
     pub ranges: Vec<(u64, u64)>,
 }
 
+/// A verified cosignature of a checkpoint of ours.
+#[derive(Debug)]
+pub struct Cosigned {
+    /// Who.
+    pub by: MemberId,
+    /// The size cosigned.
+    pub size: u64,
+    /// Witnessed time, seconds since 1970.
+    pub time: u64,
+    /// The signature line.
+    pub line: String,
+    /// Time and line of the one with ML-DSA-44, if there is one too.
+    pub pq: Option<(u64, String)>,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
@@ -105,16 +120,18 @@ pub enum Input {
         failed: bool,
     },
     /// A member cosigned a checkpoint of ours.
-    Cosigned {
-        /// Who.
-        by: MemberId,
-        /// The size cosigned.
-        size: u64,
-        /// Witnessed time, seconds since 1970.
-        time: u64,
-        /// The signature line.
-        line: String,
+    Cosigned(Cosigned),
+    /// Entries of our own log that a peer gave back, verified as of a mirrored one.
+    Recovered {
+        /// A checkpoint of ours that covers them.
+        head: SignedHead,
+        /// Index of the first.
+        from: u64,
+        /// Complete entries, without a gap.
+        entries: Vec<Authentic>,
     },
+    /// Somebody asks for our ML-DSA-44 cosignature of a log's head.
+    PqAsked(MemberId),
     /// A member quarantined an entry of ours.
     RefusedBy(Decision),
     /// A log was forked, by verified evidence; ours, if its key signs elsewhere too.
@@ -208,6 +225,13 @@ pub enum Order {
         text: String,
         /// What proves it to anyone, if something does; to be kept before it is told.
         evidence: Option<String>,
+    },
+    /// Ask a peer for what proves that a log contradicts the checkpoint that we hold.
+    Prove {
+        /// Whose log.
+        log: MemberId,
+        /// Whom.
+        peer: MemberId,
     },
     /// Show a member the evidence against a log.
     Accuse {

@@ -15,6 +15,9 @@ use crate::admit::Admitted;
 use crate::issue::Issued;
 use crate::store::testing::{id, signed};
 
+mod contradiction;
+mod cosigning;
+
 const FEDERATION: &str = "test.example";
 const MEMBERS: [&str; 3] = ["AU", "ID", "SG"];
 
@@ -105,7 +108,7 @@ impl World {
             let (head, cosigned) = (held.head.clone(), held.cosigned.clone());
             (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned, None))
         });
-        let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2) };
+        let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2), cosign_pq: None };
         let own = store[member].frontier(store[member].leaves.len());
         let mirrors = mirrors.collect();
         let machine = Exchange::new(
@@ -153,7 +156,9 @@ impl World {
                 let size = self.stores[member][&log].cosigned.as_ref().unwrap().0;
                 self.queue.push((log, Message::Cosigned { by: me, size }));
             }
-            Order::Accuse { log, .. } => panic!("{member} accuses the honest {log}"),
+            Order::Accuse { log, .. } | Order::Prove { log, .. } => {
+                panic!("{member} accuses the honest {log}")
+            }
             Order::Alarm { log, text, .. } => panic!("{member} accuses the honest {log}: {text}"),
             Order::Report { .. } | Order::Logged { .. } | Order::Learn { .. } => {}
         }
@@ -259,7 +264,8 @@ impl World {
             }
             Message::Ended { log, failed } => self.give(to, Input::PullEnded { log, failed }),
             Message::Cosigned { by, size } => {
-                self.give(to, Input::Cosigned { by, size, time: 1, line: "line".to_owned() });
+                let line = "line".to_owned();
+                self.give(to, Input::Cosigned(Cosigned { by, size, time: 1, line, pq: None }));
             }
         }
     }
@@ -430,58 +436,4 @@ fn range(peer: &MemberId, log: &MemberId, from: u64, other: &Held) -> Input {
         entries: Vec::new(),
         denial: None,
     })
-}
-
-#[test]
-fn a_log_that_contradicts_itself_is_stopped_and_nothing_more_is_taken_from_it() {
-    let (mut world, owner, mirror) = mirroring(4);
-    let machine = world.machines.get_mut(&mirror).unwrap();
-    let orders = machine.handle(range(&owner, &owner, 4, &other_history(&owner, 6)), 1);
-    assert!(matches!(orders.as_slice(), [Order::Alarm { log, .. }] if *log == owner), "{orders:?}");
-    let honest = world.stores[&owner][&owner].clone();
-    let later = Input::Announced {
-        log: owner.clone(),
-        head: honest.signed_head(&owner, 4),
-        entries: Vec::new(),
-    };
-    let machine = world.machines.get_mut(&mirror).unwrap();
-    assert!(machine.handle(later, 2).is_empty());
-    assert!(machine.handle(Input::Tick, 10 * ASK_AFTER_MS).iter().all(|order| {
-        !matches!(order, Order::Pull { log, .. } | Order::Cosignature { log, .. } if *log == owner)
-    }));
-}
-
-#[test]
-fn evidence_of_a_fork_stops_the_log_for_good_and_is_shown_to_everybody() {
-    let (mut world, owner, mirror) = mirroring(4);
-    let now_ms = world.now_ms;
-    let machine = world.machines.get_mut(&mirror).unwrap();
-    let forked = || Input::Forked { log: owner.clone(), evidence: "evidence".into() };
-    let orders = machine.handle(forked(), now_ms);
-    let alarmed = |order: &Order| matches!(order, Order::Alarm { log, evidence: Some(_), .. } if *log == owner);
-    assert_eq!(orders.iter().filter(|order| alarmed(order)).count(), 1, "{orders:?}");
-    let accused = |order: &Order| matches!(order, Order::Accuse { log, .. } if *log == owner);
-    assert_eq!(orders.iter().filter(|order| accused(order)).count(), machine.connected().len());
-    assert!(machine.handle(forked(), now_ms).is_empty(), "told once");
-    let later = machine.handle(Input::Connected(id("AU")), now_ms);
-    assert!(later.iter().any(accused), "whoever comes later is shown it too: {later:?}");
-    assert!(machine.handle(Input::Tick, now_ms + 10 * ASK_AFTER_MS).iter().all(|order| {
-        !matches!(order, Order::Pull { log, .. } | Order::Cosignature { log, .. } if *log == owner)
-    }));
-    let own = Input::Forked { log: mirror.clone(), evidence: "evidence".into() };
-    let orders = machine.handle(own, now_ms);
-    assert!(matches!(orders.as_slice(), [Order::Alarm { .. }, Order::Accuse { .. }, ..]));
-}
-
-#[test]
-fn a_relay_that_lies_convicts_nobody_and_is_left_alone_for_a_while() {
-    let (mut world, owner, mirror) = mirroring(4);
-    let machine = world.machines.get_mut(&mirror).unwrap();
-    let lie = range(&id("AU"), &owner, 4, &other_history(&owner, 6));
-    assert!(machine.handle(lie, world.now_ms).is_empty());
-    let (_, state) = machine.mirrors().find(|(log, _)| **log == owner).unwrap();
-    assert!(!state.stopped && state.frontier.size() == 4);
-    world.publish(&owner);
-    world.heal();
-    assert_eq!(world.stores[&mirror][&owner].leaves.len(), 5, "the honest owner is heard again");
 }

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
-use crate::feed::{Delivery, Reading, RecordView};
+use crate::delivery::Delivery;
+use crate::feed::{Reading, RecordView};
 use crate::node::{NodeHandle, Outcome, Preview, Submission, Waiting};
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};

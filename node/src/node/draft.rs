@@ -98,7 +98,7 @@ pub fn prepare(
     submission: Submission,
     now_ms: u64,
 ) -> Result<Prepared, Refusal> {
-    if super::register_expiry(register) == Expiry::Expired {
+    if super::status::register_expiry(register) == Expiry::Expired {
         return Err(Refusal::fault(
             "register-expired",
             "cannot publish: the register has expired and its grace period is over",

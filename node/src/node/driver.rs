@@ -285,17 +285,26 @@ pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
                 |c| {
                     let head = head.as_ref().filter(|h| h.checkpoint.size == c.size);
                     let note = head.map(|h| format!("{}{}\n", h.note, c.line)).unwrap_or_default();
+                    let pq = reader.pq_cosignatures_at(&member.id, c.size);
+                    let pq = pq.into_iter().find(|pq| pq.by == context.own);
+                    let pq = pq.filter(|_| !note.is_empty()).map(|pq| format!("{}\n", pq.line));
+                    let note = note + pq.as_deref().unwrap_or_default();
                     Some((c.size, note)).filter(|(_, note)| !note.is_empty())
                 },
             );
         let gaps = reader.missing(&member.id, MAX_GAPS).into_iter().collect();
         let evidence = reader.evidence(&member.id);
         let evidence = evidence.filter(|text| crate::sync::fork(context, &member.id, text).is_ok());
-        let mirror = Mirror::held(frontier, head, gaps, cosigned, evidence);
+        let mut mirror = Mirror::held(frontier, head, gaps, cosigned, evidence);
+        mirror.cosigned_pq = (reader.pq_cosigned(&member.id, &context.own), 0);
         mirrors.insert(member.id.clone(), mirror);
     }
-    let keys = HeadKeys { log: context.keys.log.clone(), cosign: context.keys.cosign.clone() };
     let own = context.own.clone();
+    let keys = &context.keys;
+    let listed = register.member(&own).and_then(|m| m.cosign_pq_key()).map(|key| &key.public);
+    let cosign_pq =
+        keys.cosign_pq.clone().filter(|key| listed.is_some_and(|p| **p == key.public()));
+    let keys = HeadKeys { log: keys.log.clone(), cosign: keys.cosign.clone(), cosign_pq };
     let frontier = reader.frontier(&own);
     Exchange::new(context.federation(), own, keys, frontier, mirrors, connected)
 }

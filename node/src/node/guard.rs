@@ -3,8 +3,8 @@
 //! At every start the head of our log is compared with the peers that answer within a bounded
 //! wait. After a restore nothing is signed until enough peers have told the largest head of our
 //! log that they know, however long that takes, unless an operator accepts the head as it is;
-//! whenever a peer knows a larger head than ours, signing stops until an operator has restored
-//! the missing entries.
+//! whenever a peer knows a larger head than ours, signing stops until the missing entries have been
+//! taken back from peers ([`super::recover`]) or restored, and then until peers have confirmed it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -37,6 +37,8 @@ struct State {
     restored: bool,
     confirmed_by: BTreeSet<MemberId>,
     behind: Option<(MemberId, u64)>,
+    /// The index that nobody who was asked gave back, and who was asked.
+    stuck: Option<(u64, Vec<MemberId>)>,
     forked: bool,
 }
 
@@ -90,8 +92,13 @@ impl Guard {
     pub fn compared(&self, member: &MemberId, known: u64, ours: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if known > ours {
-            tracing::error!(%member, known, ours, "a peer knows more entries of our log than we do: signing stops (hint: restore a newer backup)");
-            state.behind = Some((member.clone(), known));
+            tracing::error!(%member, known, ours, "a peer knows more entries of our log than we do: signing stops until they are taken back");
+            let more = state.behind.as_ref().is_none_or(|(_, before)| *before < known);
+            if more {
+                state.behind = Some((member.clone(), known));
+            }
+            // Whoever had lost entries once does not trust its own head any more.
+            state.restored = true;
             return;
         }
         state.confirmed_by.insert(member.clone());
@@ -106,6 +113,31 @@ impl Guard {
             );
             self.clear_marker();
         }
+    }
+
+    /// Up to which size entries of ours are missing here that peers know.
+    pub fn behind(&self) -> Option<u64> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.behind.as_ref().filter(|_| !state.forked).map(|(_, known)| *known)
+    }
+
+    /// The active peers.
+    pub fn peers(&self) -> &BTreeSet<MemberId> {
+        &self.peers
+    }
+
+    /// Our log has again this many entries.
+    pub fn caught_up(&self, ours: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.behind.as_ref().is_some_and(|(_, known)| *known <= ours) {
+            tracing::warn!(ours, "our log is whole again; peers are asked to confirm its head");
+            (state.behind, state.stuck) = (None, None);
+        }
+    }
+
+    /// None of these peers gave back the entry at this index of our log; or one does, if nothing.
+    pub fn stuck(&self, at: Option<(u64, Vec<MemberId>)>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stuck = at;
     }
 
     fn clear_marker(&self) {
@@ -130,7 +162,20 @@ impl Guard {
                     .to_owned(),
             ),
             Some((member, known)) => {
-                Some(format!("{member} knows {known} entries of our log, more than this node has"))
+                let text =
+                    format!("{member} knows {known} entries of our log, more than this node has");
+                Some(match &state.stuck {
+                    None => format!("{text}; they are taken back from peers"),
+                    Some((index, asked)) => {
+                        let asked: Vec<&str> = asked.iter().map(MemberId::as_str).collect();
+                        let asked =
+                            if asked.is_empty() { "nobody".to_owned() } else { asked.join(", ") };
+                        format!(
+                            "{text}; entry {index} was not given back yet, by {asked}: an entry for \
+                             named members can come from those alone"
+                        )
+                    }
+                })
             }
             None if state.restored => Some(format!(
                 "restored from a backup: {} of {} peers have confirmed our head",
@@ -148,7 +193,7 @@ impl Guard {
             Some(reason) => Err(Refusal::fault(
                 "head-not-confirmed",
                 format!("cannot sign: {reason}"),
-                "wait for peers to answer, or restore a newer backup; signing now could fork the log",
+                "wait until peers have answered and given back what is missing, or restore a newer backup; signing now could fork the log",
             )),
         }
     }
@@ -175,6 +220,24 @@ mod tests {
         assert!(guard.check().is_ok());
         guard.compared(&member("AU"), 6, 5);
         assert_eq!(guard.check().unwrap_err().code, "head-not-confirmed");
+    }
+
+    #[test]
+    fn after_entries_were_taken_back_peers_must_confirm_the_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 1);
+        guard.compared(&member("SG"), 5, 5);
+        guard.compared(&member("AU"), 8, 5);
+        guard.stuck(Some((6, vec![member("SG")])));
+        assert!(guard.reason().unwrap().contains("entry 6 was not given back yet, by SG"));
+        guard.caught_up(7);
+        assert_eq!(guard.behind(), Some(8));
+        guard.caught_up(8);
+        assert_eq!(guard.behind(), None);
+        assert!(guard.check().is_err(), "nobody has confirmed the head of 8 entries");
+        assert!(guard.unasked().contains(&member("AU")));
+        guard.compared(&member("AU"), 8, 8);
+        assert!(guard.check().is_ok());
     }
 
     #[test]

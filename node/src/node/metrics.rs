@@ -63,6 +63,8 @@ impl NodeHandle {
         gauge("entries_held", "", self.inner.context.reader.entry_count());
         gauge("ready", "", u64::from(status.ready));
         gauge("register_version", "", status.register_version);
+        gauge("drafts", "", status.drafts as u64);
+        gauge("deliveries_overdue", "", status.overdue as u64);
         for peer in status.peers {
             let label = format!("{{member=\"{}\"}}", peer.member);
             gauge("peer_connected", &label, u64::from(peer.connected));
@@ -70,6 +72,8 @@ impl NodeHandle {
             gauge("peer_announced", &label, peer.announced);
             gauge("peer_gaps", &label, peer.gaps as u64);
             gauge("peer_cosigned_ours", &label, peer.cosigned_ours);
+            gauge("peer_stale", &label, u64::from(peer.stale));
+            gauge("peer_cosigned_ours_pq", &label, peer.cosigned_ours_pq);
         }
         text
     }

@@ -10,24 +10,25 @@ mod metrics;
 mod peers;
 mod publish;
 mod reads;
+mod recover;
 mod startup;
+mod status;
 mod witness;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sealwire_gossip as gossip;
 use sealwire_wire::id::{MemberId, RecordId};
-use sealwire_wire::register::{Expiry, Member, Register, Status as MemberStatus};
+use sealwire_wire::register::{Member, Register, Status as MemberStatus};
 use sealwire_wire::tile::Resource;
-use serde::Serialize;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::feed::{self, Delivery, Reading, RecordView};
+use crate::delivery::{self, Delivery};
+use crate::feed::{self, Reading, RecordView};
 use crate::keys::Keys;
 use crate::locodes;
 use crate::refusal::Refusal;
@@ -42,6 +43,7 @@ use guard::Guard;
 use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
+pub use status::Status;
 pub use witness::Witnessed;
 
 /// How long after its expiry a register still serves, in seconds: 30 days, each start and each
@@ -86,50 +88,6 @@ pub struct Running {
     writer: Option<std::thread::JoinHandle<()>>,
 }
 
-/// One peer in a [`Status`].
-#[derive(Debug, Clone, Serialize)]
-pub struct PeerStatus {
-    /// The member.
-    pub member: MemberId,
-    /// Whether its node is connected.
-    pub connected: bool,
-    /// Leaves of its log verified here.
-    pub mirrored: u64,
-    /// Size that it is known to have signed.
-    pub announced: u64,
-    /// Size of its log that we cosigned.
-    pub cosigned: u64,
-    /// Indexes of its log neither held nor answered for.
-    pub gaps: usize,
-    /// Size of our log that it cosigned last.
-    pub cosigned_ours: u64,
-    /// Whether its log contradicted itself.
-    pub stopped: bool,
-}
-
-/// The node's state.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
-    /// Who we are.
-    pub member: MemberId,
-    /// The federation.
-    pub federation: String,
-    /// Version of the register in force.
-    pub register_version: u64,
-    /// Its fingerprint.
-    pub register_fingerprint: String,
-    /// Size of our log.
-    pub size: u64,
-    /// Drafts that wait until this node may sign.
-    pub drafts: usize,
-    /// The other members.
-    pub peers: Vec<PeerStatus>,
-    /// Whether records can be published and read.
-    pub ready: bool,
-    /// Why not.
-    pub reasons: Vec<String>,
-}
-
 /// Why a node does not start with what its operator gave it: the register, or keys that do not
 /// fit it.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +104,7 @@ pub async fn start(
     let now = driver::unix_ms();
     let mut keys = Keys::open(&config.keys_dir)?;
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
+    startup::ensure_cosign_pq(config, &mut keys);
     let (mut writer, reader) = startup::open_store(config, &keys)?;
     let (register, new) = adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
     startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
@@ -365,7 +324,7 @@ impl NodeHandle {
 
     /// Where a record of ours has arrived.
     pub fn delivery(&self, id: &RecordId) -> Result<Delivery, Refusal> {
-        feed::delivery(&self.inner.context, id)
+        delivery::delivery(&self.inner.context, id)
     }
 
     /// The proof for one entry (C2SP tlog-proof).
@@ -413,45 +372,6 @@ impl NodeHandle {
         self.inner.cursor.clone()
     }
 
-    /// The node's state.
-    pub fn status(&self) -> Status {
-        let context = &self.inner.context;
-        let register = context.register();
-        let snapshot = self.inner.snapshot.borrow().clone();
-        let cosigned: BTreeMap<MemberId, u64> =
-            context.reader.cosignatures(&context.own).into_iter().map(|c| (c.by, c.size)).collect();
-        let peers = register.members().filter(|m| m.id != context.own).map(|member| {
-            let mirror = snapshot.mirrors.get(&member.id).cloned().unwrap_or_default();
-            PeerStatus {
-                member: member.id.clone(),
-                connected: snapshot.connected.contains(&member.id),
-                mirrored: mirror.size,
-                announced: mirror.announced,
-                cosigned: mirror.cosigned,
-                gaps: mirror.gaps,
-                cosigned_ours: cosigned.get(&member.id).copied().unwrap_or(0),
-                stopped: mirror.stopped,
-            }
-        });
-        let peers = peers.collect();
-        let mut reasons: Vec<String> = snapshot.fault.into_iter().collect();
-        reasons.extend(self.inner.guard.reason());
-        if register_expiry(&register) == Expiry::Expired {
-            reasons.push("the register has expired and its grace period is over".to_owned());
-        }
-        Status {
-            member: context.own.clone(),
-            federation: register.federation().to_owned(),
-            register_version: register.version(),
-            register_fingerprint: register.fingerprint(),
-            size: snapshot.size,
-            drafts: self.inner.drafts.list().len(),
-            peers,
-            ready: reasons.is_empty(),
-            reasons,
-        }
-    }
-
     /// What begins once the head was compared with peers: announcing ourselves, and publishing the
     /// drafts that wait, now and whenever signing was held back.
     async fn begin(self) {
@@ -482,9 +402,4 @@ fn listed_peers(register: &Register, own: &MemberId) -> Vec<gossip::Peer> {
     active_peers(register, own)
         .map(|m| gossip::Peer { peer_id: m.peer_id.clone(), addresses: m.addresses.clone() })
         .collect()
-}
-
-fn register_expiry(register: &Register) -> Expiry {
-    let now = i64::try_from(driver::unix_ms() / 1000).unwrap_or(i64::MAX);
-    register.check_expiry(now, REGISTER_GRACE_SECS)
 }

@@ -135,6 +135,7 @@ impl Peers {
             {
                 let this = Arc::clone(&self);
                 tokio::spawn(async move {
+                    this.recover(count / ASK_EVERY_TICKS).await;
                     for member in this.guard.unasked() {
                         this.compare_heads(&member).await;
                     }
@@ -223,6 +224,15 @@ impl Peers {
                     _ => Input::PullEnded { log, failed: true },
                 };
                 self.tell(input).await;
+            }
+            Order::Prove { log, peer } => {
+                let Some((size, _)) = self.context.reader.checkpoint(&log) else { return };
+                let request = Request::Consistency { log: log.clone(), size };
+                if let Some(Response::Consistency(answer)) = self.ask(&peer, &request).await
+                    && let Some(evidence) = sync::proved(&self.context, &log, answer)
+                {
+                    self.tell(Input::Forked { log, evidence }).await;
+                }
             }
             Order::Alarm { log, .. } => {
                 if log == self.context.own {
@@ -330,25 +340,33 @@ impl Peers {
     }
 
     async fn ask_rewrap(&self, audience: [u8; 16], log: &MemberId, index: u64) {
-        let Some(Response::Wrapped(bytes)) = self.ask(log, &Request::Rewrap { audience }).await
-        else {
-            return;
-        };
         let Ok(Some(entry)) = self.context.reader.entry(log, index) else { return };
         let Ok(statement) = Statement::parse(&entry.item.statement) else { return };
         let Body::Audience(manifest) = &statement.manifest().body else { return };
-        let sealed = BTreeMap::from([(WRAP.to_owned(), bytes)]);
-        match self.context.unwrap(log, manifest, &sealed) {
-            Ok(secret) => {
-                let parts = Fact::Parts { log: log.clone(), index, sealed };
-                self.context.found_secret(&audience);
-                self.tell(Input::Keep(vec![parts, secret])).await;
+        let own = *log == self.context.own;
+        let holders: Vec<&MemberId> = if own { manifest.to.iter().collect() } else { vec![log] };
+        for holder in holders {
+            let Some(Response::Wrapped(bytes)) =
+                self.ask(holder, &Request::Rewrap { audience }).await
+            else {
+                continue;
+            };
+            let sealed = BTreeMap::from([(WRAP.to_owned(), bytes)]);
+            match self.context.unwrap(log, manifest, &sealed) {
+                Ok(secret) => {
+                    // What others are given of our own entry stays as it was.
+                    let parts = Fact::Parts { log: log.clone(), index, sealed };
+                    let parts = Some(parts).filter(|_| !own);
+                    self.context.found_secret(&audience);
+                    self.tell(Input::Keep(parts.into_iter().chain([secret]).collect())).await;
+                    return;
+                }
+                Err(cause) => tracing::warn!(%log, %cause, "cannot open a secret wrapped again"),
             }
-            Err(cause) => tracing::warn!(%log, %cause, "cannot open a secret wrapped again"),
         }
     }
 
-    async fn ask(&self, member: &MemberId, request: &Request) -> Option<Response> {
+    pub(super) async fn ask(&self, member: &MemberId, request: &Request) -> Option<Response> {
         let peer = self.peer(member)?;
         match self.gossip.request(&peer, request.to_bytes()).await {
             Ok(bytes) => match Response::from_bytes(&bytes) {
@@ -380,7 +398,7 @@ impl Peers {
         }
     }
 
-    async fn tell(&self, input: Input) {
+    pub(super) async fn tell(&self, input: Input) {
         // The queue ends only when the node does.
         let _ = self.inputs.send(Message::Input(input)).await;
     }

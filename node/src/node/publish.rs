@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::admit::{self, Content};
+use crate::delivery;
 use crate::exchange::{IdempotentRequest, Unit};
 use crate::feed::{self, Reading};
 use crate::issue::{Audience, Draft, Issued};
@@ -264,7 +265,7 @@ fn repeated(inner: &Inner, same: bool, index: u64) -> Result<Published, Refusal>
     let statement = Statement::parse(&entry.item.statement).map_err(|_| lost())?;
     let record = statement.claims().subject;
     let view = feed::record(&inner.context, &record, &Reading::none())?;
-    let delivery = feed::delivery(&inner.context, &record)?;
+    let delivery = delivery::delivery(&inner.context, &record)?;
     let mut classes: BTreeMap<String, Vec<MemberId>> = BTreeMap::new();
     for to in delivery.members {
         for class in to.classes {

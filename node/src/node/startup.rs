@@ -49,6 +49,19 @@ pub fn accept_head(
     Ok(())
 }
 
+/// Makes the ML-DSA-44 cosign key of a member that has none. Nothing needs it, so that a keys
+/// directory that cannot be written is no reason not to start.
+pub fn ensure_cosign_pq(config: &Config, keys: &mut Keys) {
+    match keys.ensure_cosign_pq(&config.keys_dir) {
+        Ok(None) => {}
+        Ok(Some(public)) => tracing::info!(
+            public = %public.display(),
+            "made an ML-DSA-44 cosign key; it is used once the register lists it (hint: give the public file to a governor)"
+        ),
+        Err(cause) => tracing::warn!(%cause, "cannot make an ML-DSA-44 cosign key"),
+    }
+}
+
 /// Refuses keys that are not those that the register lists for us.
 pub fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyhow::Result<()> {
     let member = register.member(&config.member).ok_or_else(|| {
@@ -62,6 +75,12 @@ pub fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyh
         tracing::warn!(
             status = member.status.as_str(),
             "this member is not active in the register"
+        );
+    }
+    let listed = member.cosign_pq_key().map(|key| *key.public);
+    if listed.is_some() && listed != keys.cosign_pq.as_ref().map(|key| key.public()) {
+        tracing::warn!(
+            "the register lists another ML-DSA-44 cosign key than that in the keys directory: this node cosigns with Ed25519 alone (hint: restore the key, or have the register changed)"
         );
     }
     let node = ed25519_dalek::SigningKey::from_bytes(&keys.node).verifying_key().to_bytes();

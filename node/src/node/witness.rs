@@ -44,6 +44,7 @@ pub async fn add_checkpoint(inner: &Inner, body: &[u8]) -> Result<Witnessed, Ref
         }
     };
     let (log, size) = (wanted.log.clone(), wanted.head.checkpoint.size);
+    tell(inner, Input::PqAsked(log.clone())).await;
     tell(inner, Input::Announced { log: log.clone(), head: wanted.head, entries: Vec::new() })
         .await;
     let mut shown = inner.snapshot.clone();
@@ -54,7 +55,13 @@ pub async fn add_checkpoint(inner: &Inner, body: &[u8]) -> Result<Witnessed, Ref
     let reader = &inner.context.reader;
     let ours = reader.cosignatures_at(&log, size).into_iter().find(|c| c.by == inner.context.own);
     match ours {
-        Some(cosigned) => Ok(Witnessed::Cosigned(format!("{}\n", cosigned.line.trim_end()))),
+        Some(cosigned) => {
+            let pq = reader.pq_cosignatures_at(&log, size).into_iter();
+            let pq = pq.filter(|c| c.by == inner.context.own);
+            let lines = [cosigned].into_iter().chain(pq);
+            let lines = lines.map(|cosigned| format!("{}\n", cosigned.line.trim_end()));
+            Ok(Witnessed::Cosigned(lines.collect()))
+        }
         // The log has grown meanwhile, and we cosigned a later checkpoint.
         None if reached.is_ok() => {
             Ok(Witnessed::Conflict(sync::cosigned_size(&inner.context, &log)))

@@ -17,6 +17,9 @@ use crate::journal::Frame;
 
 use super::decision::Decision;
 
+#[cfg(test)]
+mod tests;
+
 /// Largest payload of one fact, in bytes: the largest message, and a local envelope.
 pub const MAX_FACT_BYTES: usize = sealwire_wire::message::MAX_RESPONSE_BYTES + 64 * 1024;
 
@@ -31,6 +34,7 @@ const PARTS: u8 = 8;
 const DECISION: u8 = 9;
 const READ: u8 = 10;
 const READS: u8 = 11;
+const PQ_COSIGNATURE: u8 = 12;
 
 /// Something that the node has verified or decided, and will not forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,19 @@ pub enum Fact {
     },
     /// A cosignature over a checkpoint.
     Cosignature {
+        /// The log that was cosigned.
+        log: MemberId,
+        /// Who cosigned.
+        by: MemberId,
+        /// Size of the tree that was cosigned.
+        size: u64,
+        /// The cosigner's time, seconds since 1970.
+        time: u64,
+        /// The full signature line of the note.
+        line: String,
+    },
+    /// A cosignature with ML-DSA-44 over a checkpoint that the same member cosigned.
+    PqCosignature {
         /// The log that was cosigned.
         log: MemberId,
         /// Who cosigned.
@@ -162,16 +179,12 @@ impl Fact {
                 let joined: Vec<u8> = digests.iter().flat_map(|d| d.0).collect();
                 (LEAVES, vec![member(log), Value::from(*from), cbor::bytes(joined)])
             }
-            Self::Cosignature { log, by, size, time, line } => (
-                COSIGNATURE,
-                vec![
-                    member(log),
-                    member(by),
-                    Value::from(*size),
-                    Value::from(*time),
-                    Value::from(line.as_str()),
-                ],
-            ),
+            Self::Cosignature { log, by, size, time, line } => {
+                (COSIGNATURE, cosignature(log, by, *size, *time, line))
+            }
+            Self::PqCosignature { log, by, size, time, line } => {
+                (PQ_COSIGNATURE, cosignature(log, by, *size, *time, line))
+            }
             Self::Register { bytes } => (REGISTER, vec![cbor::bytes(bytes.as_slice())]),
             Self::Denial { log, bytes, ranges } => {
                 let flat = ranges.iter().flat_map(|(a, b)| [Value::from(*a), Value::from(*b)]);
@@ -245,15 +258,16 @@ impl Fact {
                     digests: split_digests(&fields.take_bytes("digests")?)?,
                 }
             }
-            COSIGNATURE => {
+            kind @ (COSIGNATURE | PQ_COSIGNATURE) => {
                 let names = ["log", "by", "size", "time", "line"];
                 let mut fields = array("cosignature", bytes, &names)?;
-                Self::Cosignature {
-                    log: take_member(&mut fields, "log")?,
-                    by: take_member(&mut fields, "by")?,
-                    size: fields.take_u64("size")?,
-                    time: fields.take_u64("time")?,
-                    line: fields.take_text("line")?,
+                let log = take_member(&mut fields, "log")?;
+                let by = take_member(&mut fields, "by")?;
+                let (size, time) = (fields.take_u64("size")?, fields.take_u64("time")?);
+                let line = fields.take_text("line")?;
+                match kind {
+                    COSIGNATURE => Self::Cosignature { log, by, size, time, line },
+                    _ => Self::PqCosignature { log, by, size, time, line },
                 }
             }
             REGISTER => {
@@ -313,6 +327,10 @@ impl Fact {
     }
 }
 
+fn cosignature(log: &MemberId, by: &MemberId, size: u64, time: u64, line: &str) -> Vec<Value> {
+    vec![member(log), member(by), Value::from(size), Value::from(time), Value::from(line)]
+}
+
 /// Sealed parts by class, as a CBOR map.
 pub(super) fn sealed_value(sealed: &BTreeMap<String, Vec<u8>>) -> Value {
     let pairs = sealed.iter();
@@ -363,123 +381,5 @@ fn split_digests(bytes: &[u8]) -> Result<Vec<Digest>, CborError> {
         Ok(digests.iter().map(|d| Digest(*d)).collect())
     } else {
         Err(cbor::shape("leaves", "digests", "a multiple of 32 bytes"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn facts() -> Vec<Fact> {
-        let log: MemberId = "ID".parse().unwrap();
-        let by: MemberId = "SG".parse().unwrap();
-        let sealed = BTreeMap::from([("core".to_owned(), vec![1; 70])]);
-        vec![
-            Fact::Entry {
-                log: log.clone(),
-                received_at: 7,
-                item: Item {
-                    index: 3,
-                    statement: vec![9; 300],
-                    proof: vec![],
-                    sealed: sealed.clone(),
-                },
-            },
-            Fact::Checkpoint { log: log.clone(), note: "a\n".into() },
-            Fact::Leaves { log: log.clone(), from: 4, digests: vec![Digest([5; 32]); 3] },
-            Fact::Cosignature {
-                log: log.clone(),
-                by: by.clone(),
-                size: 9,
-                time: 10,
-                line: "line".into(),
-            },
-            Fact::Register { bytes: vec![1, 2] },
-            Fact::Denial { log: log.clone(), bytes: vec![3], ranges: vec![(1, 2), (5, 9)] },
-            Fact::Secret { audience: [1; 16], originator: log.clone(), sealed: vec![2; 60] },
-            Fact::Parts { log: log.clone(), index: 3, sealed },
-            Fact::Decision(Decision::Quarantined {
-                log,
-                index: 1,
-                code: "c".into(),
-                text: "t".into(),
-            }),
-            Fact::Decision(Decision::Idempotent {
-                principal: "p".into(),
-                key: "k".into(),
-                request: Digest([1; 32]),
-                index: 2,
-            }),
-            Fact::Decision(Decision::HeadAccepted {
-                size: 7,
-                root: Digest([3; 32]),
-                at: 5,
-                reason: "r".into(),
-            }),
-            Fact::Decision(Decision::RefusedBy {
-                member: by.clone(),
-                index: 1,
-                code: "c".into(),
-                text: "t".into(),
-            }),
-            Fact::Read {
-                log: by.clone(),
-                read: Read {
-                    at: 1,
-                    by: "b".into(),
-                    record: RecordId::new(5, &[8; 10]),
-                    class: "c".into(),
-                    purpose: "p".into(),
-                },
-            },
-            Fact::Reads {
-                subject: RecordId::new(6, &[8; 10]),
-                log: by,
-                count: 2,
-                part: vec![4; 30],
-            },
-        ]
-    }
-
-    #[test]
-    fn every_fact_is_read_back() {
-        for fact in facts() {
-            assert_eq!(Fact::from_frame(&fact.to_frame()), Ok(fact));
-        }
-    }
-
-    #[test]
-    fn refuses_unknown_kinds_and_cut_payloads() {
-        assert_eq!(
-            Fact::from_frame(&Frame { kind: 77, payload: vec![0x80] }),
-            Err(FactError::Kind(77))
-        );
-        for fact in facts() {
-            let mut frame = fact.to_frame();
-            frame.payload.pop();
-            assert!(Fact::from_frame(&frame).is_err(), "{fact:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_frames_never_panic(
-            kind in 0u8..14,
-            payload in prop::collection::vec(any::<u8>(), 0..200),
-        ) {
-            let _ = Fact::from_frame(&Frame { kind, payload });
-        }
-
-        #[test]
-        fn a_flipped_byte_never_panics(which in 0usize..14, at in 0usize..200, to in any::<u8>()) {
-            let mut frame = facts().swap_remove(which).to_frame();
-            if let Some(byte) = frame.payload.get_mut(at) {
-                *byte = to;
-            }
-            if let Ok(read) = Fact::from_frame(&frame) {
-                prop_assert_eq!(read.to_frame(), frame);
-            }
-        }
     }
 }

@@ -141,11 +141,7 @@ impl Worker {
         note: &str,
         size: u64,
     ) -> Result<(), StoreFault> {
-        let mut text = note.to_owned();
-        for cosigned in self.reader.cosignatures_at(log, size) {
-            text.push_str(cosigned.line.trim_end_matches('\n'));
-            text.push('\n');
-        }
+        let text = self.reader.with_cosignatures(log, size, note.to_owned());
         let path = dir.join("checkpoint");
         if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
             return Ok(());

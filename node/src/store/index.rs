@@ -71,6 +71,9 @@ impl<'a> Stage<'a> {
             Fact::Cosignature { log, by, size, time, .. } => {
                 self.cosignature(log, by, *size, *time, at)
             }
+            Fact::PqCosignature { log, by, size, time, .. } => {
+                self.pq_cosignature(log, by, *size, *time, at)
+            }
             Fact::Register { .. } => {
                 let key = prefixed(row::REGISTER, &self.state.registers.to_be_bytes());
                 self.put(key, at.to_bytes().to_vec());
@@ -310,6 +313,25 @@ impl<'a> Stage<'a> {
         };
         if size >= latest {
             value.splice(0..0, size.to_be_bytes());
+            self.put(key, value);
+        }
+        self.touched.logs.insert(log.clone());
+        Ok(())
+    }
+
+    fn pq_cosignature(
+        &mut self,
+        log: &MemberId,
+        by: &MemberId,
+        size: u64,
+        time: u64,
+        at: Position,
+    ) -> Result<(), StoreFault> {
+        let mut key = by_key(row::COSIGNED_PQ_AT, log, by);
+        key.extend_from_slice(&size.to_be_bytes());
+        if self.get(&key)?.is_none() {
+            let mut value = time.to_be_bytes().to_vec();
+            value.extend_from_slice(&at.to_bytes());
             self.put(key, value);
         }
         self.touched.logs.insert(log.clone());

@@ -12,6 +12,7 @@
 //!
 //! The store knows nothing of signatures, schemas or peers: what it is told has been verified.
 
+mod cosigned;
 mod decision;
 mod evidence;
 pub mod fact;
@@ -50,6 +51,7 @@ use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
 pub use self::reads::{KeptRead, ReadCursor};
 use self::recent::Recent;
+pub use self::room::{RESERVE as RESERVE_BYTES, free as free_bytes};
 use self::rows::{State, row};
 use crate::journal::{
     AppendError, Disk, Frame, Journal, JournalFault, JournalReader, Options, Position, System,

@@ -21,8 +21,8 @@ use super::fact::Fact;
 use super::lock::Lock;
 use super::recent::Recent;
 use super::rows::{
-    Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, prefixed,
-    read_place, row,
+    Columns, State, at_key, control_key, idempotent_key, log_key, node_key, prefixed, read_place,
+    row,
 };
 use crate::journal::{JournalReader, Position};
 
@@ -37,19 +37,6 @@ pub struct StoredEntry {
     pub item: Item,
     /// Code and text, if the entry failed the gate.
     pub quarantined: Option<(String, String)>,
-}
-
-/// A cosignature as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cosigned {
-    /// Who cosigned.
-    pub by: MemberId,
-    /// Size of the tree that was cosigned.
-    pub size: u64,
-    /// The cosigner's time, seconds since 1970.
-    pub time: u64,
-    /// The full signature line of the note.
-    pub line: String,
 }
 
 pub(super) struct Inner {
@@ -188,39 +175,6 @@ impl Reader {
     pub fn missing(&self, log: &MemberId, limit: usize) -> Vec<u64> {
         let rows = self.inner.db.scan_prefix(log_key(row::MISSING, log));
         self.list(rows, limit, |key, _| index_of(key))
-    }
-
-    /// The latest cosignature of each member that cosigned a log.
-    pub fn cosignatures(&self, log: &MemberId) -> Vec<Cosigned> {
-        let prefix = log_key(row::COSIGNED, log);
-        self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |_, value| {
-            self.cosigned(Columns(value.get(16..).unwrap_or_default()).position()?)
-        })
-    }
-
-    /// The cosignatures over the checkpoint of exactly this size.
-    pub fn cosignatures_at(&self, log: &MemberId, size: u64) -> Vec<Cosigned> {
-        let prefix = log_key(row::COSIGNED, log);
-        let found = self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |key, _| {
-            let by = Columns(key.get(prefix.len()..).unwrap_or_default()).member()?;
-            let mut key = by_key(row::COSIGNED_AT, log, &by);
-            key.extend_from_slice(&size.to_be_bytes());
-            let Some(value) = self.get(&key)? else { return Ok(None) };
-            self.cosigned(Columns(value.get(8..).unwrap_or_default()).position()?).map(Some)
-        });
-        found.into_iter().flatten().collect()
-    }
-
-    /// Size and time of the first cosignature by `by` that covers `index` of `log`.
-    pub fn cosigned_at(&self, log: &MemberId, by: &MemberId, index: u64) -> Option<(u64, u64)> {
-        let key = |size: u64| {
-            let mut key = by_key(row::COSIGNED_AT, log, by);
-            key.extend_from_slice(&size.to_be_bytes());
-            key
-        };
-        let rows = self.inner.db.range(key(index.saturating_add(1))..=key(u64::MAX));
-        let found = self.list(rows, 1, |key, value| Ok((index_of(key)?, Columns(value).u64()?)));
-        found.into_iter().next()
     }
 
     /// An audience secret under the local data key, and who made it.
@@ -382,13 +336,6 @@ impl Reader {
         Ok(Fact::from_frame(&frame)?)
     }
 
-    fn cosigned(&self, at: Position) -> Result<Cosigned, StoreFault> {
-        match self.fact(at)? {
-            Fact::Cosignature { by, size, time, line, .. } => Ok(Cosigned { by, size, time, line }),
-            _ => Err(self.damaged()),
-        }
-    }
-
     fn secret_fact(&self, at: Position) -> Result<(AudienceId, MemberId, Vec<u8>), StoreFault> {
         match self.fact(at)? {
             Fact::Secret { audience, originator, sealed } => Ok((audience, originator, sealed)),
@@ -430,7 +377,7 @@ impl Reader {
         self.or_default(listed)
     }
 
-    fn or_default<T: Default>(&self, found: Result<T, StoreFault>) -> T {
+    pub(super) fn or_default<T: Default>(&self, found: Result<T, StoreFault>) -> T {
         found.map_err(|fault| self.note(fault)).unwrap_or_default()
     }
 }
@@ -450,7 +397,7 @@ impl Subtrees for Tree<'_> {
 }
 
 /// The index at the end of a key.
-fn index_of(key: &[u8]) -> Result<u64, StoreFault> {
+pub(super) fn index_of(key: &[u8]) -> Result<u64, StoreFault> {
     key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(StoreFault::Row)
 }
 

@@ -11,14 +11,19 @@ use std::path::Path;
 use crate::journal::AppendError;
 
 /// What is left for index and log files, in bytes; they follow a commit within a few seconds.
-const RESERVE: u64 = 32 * 1024 * 1024;
+pub const RESERVE: u64 = 32 * 1024 * 1024;
+
+/// What is free for us on the disk of a directory, in bytes, if the system says it.
+pub fn free(data: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(data).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
 
 /// Refuses a batch of `length` bytes that would leave less than the reserve: it is written to
 /// the journal and, for the most part, to the log files too.
 pub fn check(data: &Path, length: u64) -> Result<(), AppendError> {
     // Where the system does not say, the write itself will.
-    let Ok(disk) = rustix::fs::statvfs(data) else { return Ok(()) };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let Some(free) = free(data) else { return Ok(()) };
     if free >= length.saturating_mul(2).saturating_add(RESERVE) {
         return Ok(());
     }

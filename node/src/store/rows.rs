@@ -33,6 +33,7 @@ pub(super) mod row {
     pub const DENIED_AHEAD: u8 = b'n';
     pub const COSIGNED: u8 = b'o';
     pub const COSIGNED_AT: u8 = b'O';
+    pub const COSIGNED_PQ_AT: u8 = b'Q';
     pub const SECRET: u8 = b's';
     pub const IDEMPOTENT: u8 = b'i';
     pub const REFUSED_BY: u8 = b'R';

@@ -2,6 +2,7 @@
 
 use sealwire_wire::evidence::{Fork, Forked};
 use sealwire_wire::id::MemberId;
+use sealwire_wire::message::{Consistency, Response};
 use sealwire_wire::register::KeyUse;
 
 use crate::context::Context;
@@ -22,6 +23,30 @@ pub fn contradiction(context: &Context, log: &MemberId, head: &SignedHead) -> Op
     }
     let consistency = reader.consistency_proof(log, smaller.size, size).ok()?;
     Some(Fork { smaller: head.note.clone(), larger, root, consistency }.to_string())
+}
+
+/// Tells how the latest checkpoint held of a log continues its tree of `size` leaves.
+pub fn served_consistency(context: &Context, log: &MemberId, size: u64) -> Response {
+    let reader = &context.reader;
+    let found = reader.checkpoint(log).filter(|(latest, _)| (1..=*latest).contains(&size));
+    let Some((latest, checkpoint)) = found else { return Response::Nothing };
+    match (reader.root(log, size), reader.consistency_proof(log, size, latest)) {
+        (Ok(root), Ok(proof)) => Response::Consistency(Consistency { checkpoint, root, proof }),
+        _ => Response::Nothing,
+    }
+}
+
+/// Evidence against a log, if a peer's answer for the size of the checkpoint that we hold proves
+/// that its owner signed another history, too. Whoever answers can prove nothing else by it.
+pub fn proved(context: &Context, log: &MemberId, answer: Consistency) -> Option<String> {
+    let head = super::head(context, log, &answer.checkpoint).ok()?;
+    if let Some(evidence) = contradiction(context, log, &head) {
+        return Some(evidence);
+    }
+    let (_, smaller) = context.reader.checkpoint(log)?;
+    let Consistency { root, proof: consistency, .. } = answer;
+    let evidence = Fork { smaller, larger: head.note, root, consistency }.to_string();
+    fork(context, log, &evidence).ok().map(|_| evidence)
 }
 
 /// Verifies evidence against a log, ours or a peer's.

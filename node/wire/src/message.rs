@@ -85,6 +85,13 @@ pub enum Request {
         /// The audience.
         audience: [u8; 16],
     },
+    /// The proof that the tree of a size is the beginning of the peer's latest checkpoint.
+    Consistency {
+        /// Whose log.
+        log: MemberId,
+        /// The size that the asker has verified.
+        size: u64,
+    },
     /// The asker quarantined an entry of the receiver's log, and says why.
     Quarantined {
         /// Index of the entry.
@@ -130,6 +137,19 @@ pub enum Response {
     },
     /// A wrapped audience secret.
     Wrapped(Vec<u8>),
+    /// How a checkpoint continues a smaller tree.
+    Consistency(Consistency),
+}
+
+/// How a checkpoint continues a smaller tree, checkable by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consistency {
+    /// The signed checkpoint.
+    pub checkpoint: String,
+    /// The root that its tree had at the size asked for.
+    pub root: Digest,
+    /// Consistency proof from that root.
+    pub proof: Vec<Digest>,
 }
 
 /// A range of a log, checkable by itself.
@@ -253,6 +273,9 @@ impl Request {
             Self::Push(announcement) => ("push", vec![announcement.to_value()]),
             Self::Cosigned { note } => ("cosigned", vec![Value::from(note.as_str())]),
             Self::Rewrap { audience } => ("rewrap", vec![cbor::bytes(*audience)]),
+            Self::Consistency { log, size } => {
+                ("consistency", vec![Value::from(log.as_str()), Value::from(*size)])
+            }
             Self::Quarantined { index, code, text } => (
                 "quarantined",
                 vec![Value::from(*index), code.as_str().into(), text.as_str().into()],
@@ -288,6 +311,10 @@ impl Request {
             "push" => Self::Push(Announcement::from_value(args.take("0")?)?),
             "cosigned" => Self::Cosigned { note: args.take_text("0")? },
             "rewrap" => Self::Rewrap { audience: args.take_fixed("0")? },
+            "consistency" => Self::Consistency {
+                log: args.take_parsed("0", "a member id")?,
+                size: args.take_u64("1")?,
+            },
             "quarantined" => Self::Quarantined {
                 index: args.take_u64("0")?,
                 code: args.take_text("1")?,
@@ -331,6 +358,10 @@ impl Response {
                 ("refused", vec![Value::from(code.as_str()), Value::from(text.as_str())])
             }
             Self::Wrapped(bytes) => ("wrapped", vec![cbor::bytes(bytes.as_slice())]),
+            Self::Consistency(Consistency { checkpoint, root, proof }) => (
+                "consistency",
+                vec![checkpoint.as_str().into(), cbor::bytes(root.0), digests_value(proof)],
+            ),
         };
         encode_call(verb, args)
     }
@@ -356,6 +387,11 @@ impl Response {
             "taken" => Self::Taken,
             "refused" => Self::Refused { code: args.take_text("0")?, text: args.take_text("1")? },
             "wrapped" => Self::Wrapped(args.take_bytes("0")?),
+            "consistency" => Self::Consistency(Consistency {
+                checkpoint: args.take_text("0")?,
+                root: Digest(args.take_fixed("1")?),
+                proof: read_digests(RESPONSE, args.take_bytes("2")?, MAX_PROOF_NODES)?,
+            }),
             _ => return Err(cbor::shape(RESPONSE, "verb", "a known answer")),
         };
         args.finish()?;
@@ -412,89 +448,4 @@ fn read_digests(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn item() -> Item {
-        Item {
-            index: 3,
-            statement: vec![1, 2, 3],
-            proof: vec![Digest([4; 32])],
-            sealed: BTreeMap::from([("core".to_owned(), vec![5; 40])]),
-        }
-    }
-
-    fn announcement() -> Announcement {
-        Announcement {
-            log: "ID".parse().unwrap(),
-            checkpoint: "note\n".into(),
-            items: vec![item()],
-        }
-    }
-
-    #[test]
-    fn every_message_is_read_back() {
-        let log: MemberId = "ID".parse().unwrap();
-        assert_eq!(Announcement::from_bytes(&announcement().to_bytes()), Ok(announcement()));
-        for request in [
-            Request::Head(log.clone()),
-            Request::Pull { log: log.clone(), from: 9 },
-            Request::Fetch { log, indexes: vec![1, 5] },
-            Request::Push(announcement()),
-            Request::Cosigned { note: "n".into() },
-            Request::Rewrap { audience: [1; 16] },
-            Request::Quarantined { index: 1, code: "c".into(), text: "t".into() },
-        ] {
-            assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
-        }
-        let range = Range {
-            checkpoint: "c".into(),
-            from: 1,
-            leaves: vec![Digest([1; 32]); 3],
-            consistency: vec![],
-            items: vec![item()],
-            denial: Some(vec![9]),
-        };
-        for response in [
-            Response::Head("n".into()),
-            Response::Nothing,
-            Response::Range(Range { denial: None, ..range.clone() }),
-            Response::Range(range),
-            Response::Items { items: vec![item()], denial: None },
-            Response::Items { items: vec![], denial: Some(vec![1]) },
-            Response::Taken,
-            Response::Refused { code: "c".into(), text: "t".into() },
-            Response::Wrapped(vec![1]),
-        ] {
-            assert_eq!(Response::from_bytes(&response.to_bytes()), Ok(response));
-        }
-    }
-
-    #[test]
-    fn refuses_surplus_arguments_and_unknown_verbs() {
-        assert!(Request::from_bytes(&encode_call("head", vec!["ID".into(), 1.into()])).is_err());
-        assert!(Request::from_bytes(&encode_call("nonsense", vec![])).is_err());
-        assert!(Response::from_bytes(&encode_call("taken", vec![1.into()])).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Announcement::from_bytes(&bytes);
-            let _ = Request::from_bytes(&bytes);
-            let _ = Response::from_bytes(&bytes);
-        }
-
-        #[test]
-        fn a_flipped_byte_never_panics(at in 0usize..120, to in any::<u8>()) {
-            let mut bytes = announcement().to_bytes();
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte = to;
-            }
-            if let Ok(read) = Announcement::from_bytes(&bytes) {
-                prop_assert_eq!(read.to_bytes(), bytes);
-            }
-        }
-    }
-}
+mod tests;

@@ -11,10 +11,20 @@ use ml_dsa::signature::{Keypair as _, Signer as _, Verifier as _};
 use ml_dsa::{EncodedSignature, EncodedVerifyingKey, MlDsa44, Signature, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
+use crate::id::Digest;
+
 /// Length of a public key, in bytes.
 pub const MLDSA_PUBLIC_BYTES: usize = 1312;
 /// Length of a signature, in bytes.
 pub const MLDSA_SIGNATURE_BYTES: usize = 2420;
+
+/// COSE key thumbprint (RFC 9679) of a public key: SHA-256 over the deterministic CBOR of
+/// `{1: 7 (AKP), 3: -48 (ML-DSA-44), -1: public}`.
+pub fn thumbprint(public: &[u8; MLDSA_PUBLIC_BYTES]) -> Digest {
+    let mut encoded = vec![0xa3, 0x01, 0x07, 0x03, 0x38, 0x2f, 0x20, 0x59, 0x05, 0x20];
+    encoded.extend_from_slice(public);
+    Digest::of(&encoded)
+}
 
 /// A signing key. Wiped from memory when it is dropped.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
 use sealwire_wire::id::Digest;
+use sealwire_wire::mldsa::MLDSA_PUBLIC_BYTES;
 use sealwire_wire::register::{
     Draft, Introduction, MAX_INTRODUCTION_BYTES, MAX_REGISTER_BYTES, Register, governor_key_id,
 };
@@ -49,6 +50,42 @@ pub(in crate::cli) enum Mode {
     NewSecret,
     /// A file in the place of the one that is there.
     Replace,
+}
+
+/// A member's public key on the command line, told apart by its length.
+#[derive(Debug, Clone)]
+pub enum PublicKey {
+    /// Of every use but one.
+    Ed25519([u8; 32]),
+    /// Of use `cosign-pq`.
+    MlDsa(Box<[u8; MLDSA_PUBLIC_BYTES]>),
+}
+
+/// Reads `--public`.
+pub(super) fn public_key(text: &str) -> Result<PublicKey, String> {
+    let bytes = hex::decode(text).map_err(|cause| format!("not hexadecimal: {cause}"))?;
+    if let Ok(public) = <[u8; 32]>::try_from(bytes.as_slice()) {
+        return Ok(PublicKey::Ed25519(public));
+    }
+    let public = <[u8; MLDSA_PUBLIC_BYTES]>::try_from(bytes.as_slice());
+    public
+        .map(|public| PublicKey::MlDsa(Box::new(public)))
+        .map_err(|_| "neither 64 nor 2,624 hexadecimal digits".to_owned())
+}
+
+/// To how many members a record must have come; nothing for all.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery(pub Option<u32>);
+
+/// Reads `--delivery`.
+pub(super) fn delivery(text: &str) -> Result<Delivery, String> {
+    match text {
+        "all" => Ok(Delivery(None)),
+        count => {
+            let count = count.parse().map_err(|_| "neither `all` nor a number".to_owned())?;
+            Ok(Delivery(Some(count)))
+        }
+    }
 }
 
 /// Makes a governor's key: its key id, and where the public file is.

@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use sealwire_schemas::Standard;
 use sealwire_wire::id::{Digest, MemberId, ed25519_thumbprint};
+use sealwire_wire::mldsa;
 use sealwire_wire::register::{Community, Draft, KeyUse, RegisterError, Status};
 use serde_json::{Value, json};
 
@@ -140,6 +141,10 @@ pub struct CommunityArgs {
     /// Cosignatures of other members after which an entry counts as witnessed.
     #[arg(long, value_name = "K")]
     pub witnesses: u32,
+    /// To how many of those to whom it is addressed a record must have come to count as delivered,
+    /// or `all`.
+    #[arg(long, value_name = "all|K", default_value = "all", value_parser = files::delivery)]
+    pub delivery: files::Delivery,
     /// Put it in the place of the community with this id.
     #[arg(long)]
     pub replace: bool,
@@ -177,12 +182,12 @@ pub struct AddKeyArgs {
     /// The member.
     #[arg(long, value_name = "ID")]
     pub member: MemberId,
-    /// What the key is for: node, log, cosign or sign.
+    /// What the key is for: node, log, cosign, sign or cosign-pq.
     #[arg(long, value_name = "USE")]
     pub r#use: KeyUse,
-    /// The public Ed25519 key, 64 hexadecimal digits.
-    #[arg(long, value_name = "HEX")]
-    pub public: Digest,
+    /// The public key: Ed25519, 64 hexadecimal digits; of use cosign-pq ML-DSA-44, 2,624 of them.
+    #[arg(long, value_name = "HEX", value_parser = files::public_key)]
+    pub public: files::PublicKey,
     /// First leaf index of the member's own log for which it counts.
     #[arg(long, value_name = "INDEX")]
     pub from: u64,
@@ -360,6 +365,7 @@ fn add_community(args: CommunityArgs) -> Result<Report> {
         purposes: distinct("--purposes", args.purposes)?,
         retention_days: args.retention_days,
         witnesses: args.witnesses,
+        delivery: args.delivery.0,
     };
     if args.replace {
         draft.set_community(&community);
@@ -386,8 +392,24 @@ fn status(args: &StatusArgs) -> Result<Report> {
 
 fn add_key(args: &AddKeyArgs) -> Result<Report> {
     let AddKeyArgs { draft, member, r#use, public, from } = args;
-    edit(draft, |draft| draft.add_key(member, *r#use, &public.0, *from))?;
-    let thumbprint = ed25519_thumbprint(&public.0);
+    let thumbprint = match (r#use, public) {
+        (KeyUse::CosignPq, files::PublicKey::MlDsa(public)) => {
+            edit(draft, |draft| draft.add_cosign_pq_key(member, public, *from))?;
+            mldsa::thumbprint(public)
+        }
+        (
+            KeyUse::Node | KeyUse::Log | KeyUse::Cosign | KeyUse::Sign,
+            files::PublicKey::Ed25519(public),
+        ) => {
+            edit(draft, |draft| draft.add_key(member, *r#use, public, *from))?;
+            ed25519_thumbprint(public)
+        }
+        _ => bail!(
+            "cannot add a {} key: the public key has another length\n\
+             hint: cosign-pq is ML-DSA-44, every other use Ed25519",
+            r#use
+        ),
+    };
     Ok(Report {
         text: format!("added a {} key of {member} from leaf index {from}: {thumbprint}", r#use),
         json: json!({"member": member, "use": r#use.as_str(), "thumbprint": thumbprint,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use sealwire_wire::id::MemberId;
-use sealwire_wire::register::{Community, Draft, Member, MemberKey, SignatureState, Summary};
+use sealwire_wire::register::{
+    Community, CosignPqKey, Draft, KeyUse, Member, MemberKey, SignatureState, Summary,
+};
 use serde_json::{Value, json};
 
 use super::files::{in_file, read_draft, read_register};
@@ -87,15 +89,19 @@ fn show_json(
             json!({"use": k.use_.as_str(), "thumbprint": k.thumbprint, "from": k.from,
                    "until": k.until})
         };
+        let pq = |k: &CosignPqKey| {
+            json!({"use": KeyUse::CosignPq.as_str(), "thumbprint": k.thumbprint, "from": k.from,
+                   "until": k.until})
+        };
         json!({"id": m.id, "names": m.names, "roles": m.roles, "status": m.status.as_str(),
                "peerId": m.peer_id, "addresses": m.addresses,
-               "keys": m.keys.iter().map(key).collect::<Vec<_>>()})
+               "keys": m.keys.iter().map(key).chain(m.cosign_pq.iter().map(pq)).collect::<Vec<_>>()})
     };
     let community = |c: &Community| {
         json!({"id": c.id, "title": c.title, "agreement": c.agreement, "members": c.members,
                "kinds": c.kinds, "classes": c.classes, "tlpCeiling": c.tlp_ceiling,
                "purposes": c.purposes, "retentionDays": c.retention_days,
-               "witnesses": c.witnesses})
+               "witnesses": c.witnesses, "delivery": c.delivery})
     };
     let schemas: BTreeMap<_, _> = summary
         .schemas
@@ -121,14 +127,12 @@ fn push_members(lines: &mut Vec<String>, summary: &Summary) {
             member.status
         ));
         lines.push(format!("               {} {addresses}", member.peer_id));
-        lines.extend(member.keys.iter().map(|key| {
-            let until = key.until.map_or(String::new(), |until| format!(" until {until}"));
-            format!(
-                "               {:<6} {} from {}{until}",
-                key.use_.as_str(),
-                key.thumbprint,
-                key.from
-            )
+        let keys = member.keys.iter().map(|k| (k.use_, k.thumbprint, k.from, k.until));
+        let pq = member.cosign_pq.iter();
+        let pq = pq.map(|k| (KeyUse::CosignPq, k.thumbprint, k.from, k.until));
+        lines.extend(keys.chain(pq).map(|(use_, thumbprint, from, until)| {
+            let until = until.map_or(String::new(), |until| format!(" until {until}"));
+            format!("               {:<6} {thumbprint} from {from}{until}", use_.as_str())
         }));
     }
     lines.push(format!("communities  {}", summary.communities.len()));
@@ -143,10 +147,11 @@ fn push_members(lines: &mut Vec<String>, summary: &Summary) {
             c.tlp_ceiling
         ));
         lines.push(format!(
-            "               purposes {}; kept {} days; {} witnesses",
+            "               purposes {}; kept {} days; {} witnesses; delivered to {}",
             join(&c.purposes),
             c.retention_days,
-            c.witnesses
+            c.witnesses,
+            c.delivery.map_or_else(|| "all".to_owned(), |k| k.to_string())
         ));
     }
 }

@@ -62,6 +62,7 @@ fn register() -> Register {
         purposes: set(&["drug-control"]),
         retention_days: 365,
         witnesses: 1,
+        delivery: None,
     };
     draft.add_community(&community).unwrap();
     draft.sign(&key("governor"), None).unwrap();

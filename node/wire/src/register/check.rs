@@ -12,17 +12,18 @@ use super::draft::SignatureState;
 use super::error::RegisterError;
 use super::field::{
     DOMAIN, TEXT, TOKEN, at_most, check_peer_id, distinct, field, is_domain, is_text, is_token,
-    key_use, presentation, public_key, require, signature,
+    key_use, pq_public, presentation, public_key, require, signature,
 };
 use super::form::{
-    self, ALGORITHM, PROFILE, RawCommunity, RawMember, RawMemberKey, RawSignature, Roles,
-    SPEC_VERSION, Signed,
+    self, ALGORITHM, PQ_ALGORITHM, PROFILE, RawCommunity, RawMember, RawMemberKey, RawSignature,
+    Roles, SPEC_VERSION, Signed,
 };
 use super::{
-    Community, KeyUse, MAX_COMMUNITIES, MAX_LIST, MAX_MEMBER_KEYS, MAX_MEMBERS, MAX_NUMBER,
-    MAX_SEATS, MAX_SIGNATURES, Member, MemberKey, SchemaRef, Status,
+    Community, CosignPqKey, KeyUse, MAX_COMMUNITIES, MAX_LIST, MAX_MEMBER_KEYS, MAX_MEMBERS,
+    MAX_NUMBER, MAX_SEATS, MAX_SIGNATURES, Member, MemberKey, SchemaRef, Status,
 };
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
+use crate::mldsa;
 
 /// The field classes that a community can allow.
 const CLASSES: [&str; 6] = ["open", "core", "operational", "commercial", "nominal", "text"];
@@ -139,18 +140,14 @@ pub(super) fn expires(signed: &Signed) -> Result<i64, RegisterError> {
 
 /// Remembers every key seen, so that none serves twice.
 #[derive(Default)]
-struct UsedKeys(BTreeMap<[u8; 32], String>);
+struct UsedKeys(BTreeMap<Digest, String>);
 
 impl UsedKeys {
-    fn take(&mut self, public: [u8; 32], by: String) -> Result<(), RegisterError> {
-        if let Some(first) = self.0.get(&public) {
-            return Err(RegisterError::KeyReused {
-                thumbprint: ed25519_thumbprint(&public),
-                first: first.clone(),
-                second: by,
-            });
+    fn take(&mut self, thumbprint: Digest, by: String) -> Result<(), RegisterError> {
+        if let Some(first) = self.0.get(&thumbprint) {
+            return Err(RegisterError::KeyReused { thumbprint, first: first.clone(), second: by });
         }
-        self.0.insert(public, by);
+        self.0.insert(thumbprint, by);
         Ok(())
     }
 }
@@ -179,7 +176,7 @@ fn governors(signed: &Signed, used: &mut UsedKeys) -> Result<Governors, Register
         let (public, verifying) = public_key(&at, &key.keyval.public)?;
         let named = form::key_id(key) == *keyid;
         require(named, &at, keyid, "the SHA-256 of the key's canonical JSON as its name")?;
-        used.take(public, format!("the key of seat {seat:?}"))?;
+        used.take(ed25519_thumbprint(&public), format!("the key of seat {seat:?}"))?;
         seats.insert(seat.clone(), (*keyid, verifying));
     }
     let listed: BTreeSet<_> = role.keyids.iter().copied().collect();
@@ -225,11 +222,20 @@ fn member(id: &MemberId, raw: &RawMember, used: &mut UsedKeys) -> Result<Member,
         .map_err(|_| field(&format!("{at}/status"), &raw.status, "active, suspended or left"))?;
     presentation(&at, &raw.names, &raw.roles, &raw.addresses)?;
     at_most(&format!("{at}/keys"), raw.keys.len(), MAX_MEMBER_KEYS)?;
-    let mut keys = Vec::with_capacity(raw.keys.len());
+    let (mut keys, mut cosign_pq) = (Vec::with_capacity(raw.keys.len()), Vec::new());
     for (index, raw) in raw.keys.iter().enumerate() {
-        let key = member_key(&format!("{at}/keys/{index}"), raw)?;
-        used.take(key.public, format!("the {} key of member {id}", key.use_))?;
-        keys.push(key);
+        let at = format!("{at}/keys/{index}");
+        let use_ = key_use(&format!("{at}/use"), &raw.use_)?;
+        let by = format!("the {use_} key of member {id}");
+        if use_ == KeyUse::CosignPq {
+            let key = cosign_pq_key(&at, raw)?;
+            used.take(key.thumbprint, by)?;
+            cosign_pq.push(key);
+        } else {
+            let key = member_key(&at, use_, raw)?;
+            used.take(key.thumbprint, by)?;
+            keys.push(key);
+        }
     }
     let member = Member {
         id: id.clone(),
@@ -239,6 +245,7 @@ fn member(id: &MemberId, raw: &RawMember, used: &mut UsedKeys) -> Result<Member,
         peer_id: raw.peer_id.clone(),
         addresses: raw.addresses.clone(),
         keys,
+        cosign_pq,
     };
     current_keys(&member)?;
     let starts = member.keys.iter().filter(|k| k.use_ == KeyUse::Sign).map(|k| k.from).min();
@@ -266,23 +273,42 @@ fn current_keys(member: &Member) -> Result<(), RegisterError> {
             return Err(RegisterError::CurrentKeys { member, use_, count, expected });
         }
     }
+    let count = member.cosign_pq.iter().filter(|k| k.until.is_none()).count();
+    if count > 1 {
+        let (member, use_) = (member.id.clone(), KeyUse::CosignPq);
+        return Err(RegisterError::CurrentKeys { member, use_, count, expected: "at most one" });
+    }
     Ok(())
 }
 
-fn member_key(at: &str, raw: &RawMemberKey) -> Result<MemberKey, RegisterError> {
-    let use_ = key_use(&format!("{at}/use"), &raw.use_)?;
+/// A key of use `cosign-pq`.
+fn cosign_pq_key(at: &str, raw: &RawMemberKey) -> Result<CosignPqKey, RegisterError> {
+    let known = raw.algorithm == PQ_ALGORITHM;
+    require(known, &format!("{at}/algorithm"), &raw.algorithm, PQ_ALGORITHM)?;
+    let public = pq_public(&format!("{at}/public"), &raw.public)?;
+    let thumbprint = mldsa::thumbprint(&public);
+    described(at, raw, thumbprint)?;
+    Ok(CosignPqKey { public, thumbprint, from: raw.from, until: raw.until })
+}
+
+fn member_key(at: &str, use_: KeyUse, raw: &RawMemberKey) -> Result<MemberKey, RegisterError> {
     let known = raw.algorithm == ALGORITHM;
     require(known, &format!("{at}/algorithm"), &raw.algorithm, "Ed25519")?;
     let (public, _) = public_key(&format!("{at}/public"), &raw.public)?;
     let thumbprint = ed25519_thumbprint(&public);
+    described(at, raw, thumbprint)?;
+    Ok(MemberKey { use_, public, thumbprint, from: raw.from, until: raw.until })
+}
+
+/// Whether thumbprint and interval of a key are what they can be.
+fn described(at: &str, raw: &RawMemberKey, thumbprint: Digest) -> Result<(), RegisterError> {
     let fits = thumbprint == raw.thumbprint;
     let expected = "the COSE thumbprint (RFC 9679) of the public key beside it";
     require(fits, &format!("{at}/thumbprint"), &raw.thumbprint, expected)?;
     let until = raw.until.unwrap_or(raw.from);
     let ordered = raw.from <= until && until <= MAX_NUMBER;
     let expected = "an end not before `from`, both below 2^53";
-    require(ordered, &format!("{at}/until"), &until, expected)?;
-    Ok(MemberKey { use_, public, thumbprint, from: raw.from, until: raw.until })
+    require(ordered, &format!("{at}/until"), &until, expected)
 }
 
 fn community(
@@ -321,6 +347,11 @@ fn community(
         let (community, witnesses) = (id.to_owned(), raw.witnesses);
         return Err(RegisterError::Witnesses { community, witnesses, others });
     }
+    if let Some(delivery) = raw.delivery {
+        let possible = delivery >= 1 && usize::try_from(delivery).is_ok_and(|k| k <= others);
+        let expected = "a number from 1 to that of the other members, or nothing for all";
+        require(possible, &format!("{at}/delivery"), &delivery, expected)?;
+    }
     let kinds = distinct(&format!("{at}/kinds"), &raw.kinds, MAX_LIST)?;
     if let Some(kind) = kinds.iter().find(|k| !schemas.contains_key(*k)) {
         let (community, kind) = (id.to_owned(), kind.clone());
@@ -346,5 +377,6 @@ fn community(
         purposes,
         retention_days: raw.retention_days,
         witnesses: raw.witnesses,
+        delivery: raw.delivery,
     })
 }

@@ -10,14 +10,15 @@ use ed25519_dalek::{Signer, SigningKey};
 
 use super::error::{Document, RegisterError};
 use super::form::{
-    self, ALGORITHM, Envelope, PROFILE, RawCommunity, RawMember, RawMemberKey, RawSchema,
-    RawSignature, Role, Roles, SPEC_VERSION, Sealwire, Signed,
+    self, ALGORITHM, Envelope, PQ_ALGORITHM, PROFILE, RawCommunity, RawMember, RawMemberKey,
+    RawSchema, RawSignature, Role, Roles, SPEC_VERSION, Sealwire, Signed,
 };
 use super::{
     Community, Introduction, KeyUse, MAX_REGISTER_BYTES, Member, Register, SchemaRef, Status,
     check, field, fingerprint_of,
 };
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
+use crate::mldsa::{self, MLDSA_PUBLIC_BYTES};
 
 /// A register that is not finished.
 #[derive(Debug, Clone)]
@@ -190,12 +191,22 @@ impl Draft {
             if !introduction.keys().iter().all(current) {
                 return Err(RegisterError::OtherKeys { member: id.clone() });
             }
+            if let Some(public) = introduction.cosign_pq() {
+                let current =
+                    |k: &&RawMemberKey| k.use_ == KeyUse::CosignPq.as_str() && k.until.is_none();
+                match member.keys.iter().find(current) {
+                    None => member.keys.push(raw_pq_key(public, 0)),
+                    Some(key) if key.public == hex::encode(public) => {}
+                    Some(_) => return Err(RegisterError::OtherKeys { member: id.clone() }),
+                }
+            }
             member.names = introduction.names().clone();
             member.roles = introduction.roles().to_vec();
             member.addresses = introduction.addresses().to_vec();
             return Ok(());
         }
         let keys = introduction.keys().iter().map(|(use_, public)| raw_key(*use_, public, 0));
+        let keys = keys.chain(introduction.cosign_pq().map(|public| raw_pq_key(public, 0)));
         let member = RawMember {
             names: introduction.names().clone(),
             roles: introduction.roles().to_vec(),
@@ -240,6 +251,19 @@ impl Draft {
         Ok(())
     }
 
+    /// Gives a member an ML-DSA-44 key with which it cosigns too.
+    pub fn add_cosign_pq_key(
+        &mut self,
+        id: &MemberId,
+        public: &[u8; MLDSA_PUBLIC_BYTES],
+        from: u64,
+    ) -> Result<(), RegisterError> {
+        let members = &mut self.edit().sealwire.members;
+        let member = members.get_mut(id).ok_or_else(|| absent("member", id.as_str()))?;
+        member.keys.push(raw_pq_key(public, from));
+        Ok(())
+    }
+
     /// Ends or revokes a member's key: entries from leaf index `until` on do not count under it.
     pub fn end_key(
         &mut self,
@@ -267,6 +291,7 @@ impl Draft {
             purposes: community.purposes.iter().cloned().collect(),
             retention_days: community.retention_days,
             witnesses: community.witnesses,
+            delivery: community.delivery,
         };
         self.edit().sealwire.communities.insert(community.id.clone(), raw);
     }
@@ -363,6 +388,17 @@ fn raw_key(use_: KeyUse, public: &[u8; 32], from: u64) -> RawMemberKey {
         algorithm: ALGORITHM.to_owned(),
         public: hex::encode(public),
         thumbprint: ed25519_thumbprint(public),
+        from,
+        until: None,
+    }
+}
+
+fn raw_pq_key(public: &[u8; MLDSA_PUBLIC_BYTES], from: u64) -> RawMemberKey {
+    RawMemberKey {
+        use_: KeyUse::CosignPq.as_str().to_owned(),
+        algorithm: PQ_ALGORITHM.to_owned(),
+        public: hex::encode(public),
+        thumbprint: mldsa::thumbprint(public),
         from,
         until: None,
     }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::id::{WORD, is_word};
+use crate::mldsa::MLDSA_PUBLIC_BYTES;
 
 use super::error::RegisterError;
 use super::{KeyUse, MAX_ADDRESSES, MAX_LIST};
@@ -115,7 +116,16 @@ pub(super) fn check_peer_id(
 }
 
 pub(super) fn key_use(at: &str, text: &str) -> Result<KeyUse, RegisterError> {
-    text.parse().map_err(|_| field(at, &text, "node, log, cosign or sign"))
+    text.parse().map_err(|_| field(at, &text, "node, log, cosign, sign or cosign-pq"))
+}
+
+/// An ML-DSA-44 public key in one spelling. Any bytes of its length are one (FIPS 204).
+pub(super) fn pq_public(
+    at: &str,
+    text: &str,
+) -> Result<Box<[u8; MLDSA_PUBLIC_BYTES]>, RegisterError> {
+    let expected = "an ML-DSA-44 public key, 2,624 lower-case hexadecimal digits";
+    hex_exact(text).map(Box::new).ok_or_else(|| field(at, &text, expected))
 }
 
 /// A public key in one spelling, on the curve and not of low order.

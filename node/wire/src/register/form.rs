@@ -17,8 +17,10 @@ use crate::id::{Digest, MemberId};
 pub(super) const SPEC_VERSION: &str = "1.0.34";
 /// The profile of the `x-sealwire` field.
 pub(super) const PROFILE: u32 = 1;
-/// The one signature algorithm of profile 1.
+/// The signature algorithm of every key but one.
 pub(super) const ALGORITHM: &str = "Ed25519";
+/// The algorithm of the keys of use `cosign-pq` (FIPS 204).
+pub(super) const PQ_ALGORITHM: &str = "ML-DSA-44";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +129,8 @@ pub(super) struct RawCommunity {
     pub purposes: Vec<String>,
     pub retention_days: u32,
     pub witnesses: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub delivery: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,8 +141,12 @@ pub(super) struct RawSchema {
 }
 
 /// An optional number is absent or a number; `null` would be a second spelling of absent.
-fn present<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    u64::deserialize(deserializer).map(Some)
+fn present<'de, D, N>(deserializer: D) -> Result<Option<N>, D::Error>
+where
+    D: de::Deserializer<'de>,
+    N: Deserialize<'de>,
+{
+    N::deserialize(deserializer).map(Some)
 }
 
 /// The TUF key object of an Ed25519 key.

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Document, RegisterError};
 use super::field::{
-    check_peer_id, field, key_use, peer_id, presentation, public_key, require, signature,
+    check_peer_id, field, key_use, peer_id, pq_public, presentation, public_key, require, signature,
 };
-use super::form::{self, ALGORITHM};
+use super::form::{self, ALGORITHM, PQ_ALGORITHM};
 use super::{KeyUse, fingerprint_of};
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
+use crate::mldsa::MLDSA_PUBLIC_BYTES;
 
 /// Largest introduction accepted, in bytes.
 pub const MAX_INTRODUCTION_BYTES: usize = 64 * 1024;
@@ -28,6 +29,7 @@ pub struct Introduction {
     raw: Raw,
     member: MemberId,
     keys: BTreeMap<KeyUse, [u8; 32]>,
+    cosign_pq: Option<Box<[u8; MLDSA_PUBLIC_BYTES]>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,16 +90,39 @@ impl Introduction {
         Self::from_bytes(&to_json(&raw))
     }
 
+    /// The same with an ML-DSA-44 key, with which the member cosigns too, signed anew.
+    pub fn with_cosign_pq(
+        mut self,
+        public: &[u8; MLDSA_PUBLIC_BYTES],
+        sign: &SigningKey,
+    ) -> Result<Self, RegisterError> {
+        self.raw.keys.push(RawKey {
+            use_: KeyUse::CosignPq.as_str().to_owned(),
+            algorithm: PQ_ALGORITHM.to_owned(),
+            public: hex::encode(public),
+        });
+        self.raw.signature = hex::encode(sign.sign(&signed_bytes(&self.raw)).to_bytes());
+        Self::from_bytes(&to_json(&self.raw))
+    }
+
     /// Reads an introduction and checks its form and its signature.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RegisterError> {
         let raw: Raw = form::parse(bytes, Document::Introduction, MAX_INTRODUCTION_BYTES)?;
         presentation("", &raw.names, &raw.roles, &raw.addresses)?;
         let mut keys = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        let mut signer = None;
+        let (mut signer, mut cosign_pq) = (None, None);
         for (index, key) in raw.keys.iter().enumerate() {
             let at = format!("/keys/{index}");
             let use_ = key_use(&format!("{at}/use"), &key.use_)?;
+            if use_ == KeyUse::CosignPq {
+                let known = key.algorithm == PQ_ALGORITHM;
+                require(known, &format!("{at}/algorithm"), &key.algorithm, PQ_ALGORITHM)?;
+                let public = pq_public(&format!("{at}/public"), &key.public)?;
+                let once = cosign_pq.replace(public).is_none();
+                require(once, &format!("{at}/use"), &key.use_, "one key for each use")?;
+                continue;
+            }
             let known = key.algorithm == ALGORITHM;
             require(known, &format!("{at}/algorithm"), &key.algorithm, "Ed25519")?;
             let (public, verifying) = public_key(&format!("{at}/public"), &key.public)?;
@@ -121,7 +146,7 @@ impl Introduction {
         let refused = || RegisterError::IntroductionSignature { member: raw.member.clone() };
         let signature = signature(&raw.signature).ok_or_else(refused)?;
         signer.verify_strict(&signed_bytes(&raw), &signature).map_err(|_| refused())?;
-        Ok(Self { member: raw.member.clone(), keys, raw })
+        Ok(Self { member: raw.member.clone(), keys, cosign_pq, raw })
     }
 
     /// The file, readable.
@@ -154,7 +179,12 @@ impl Introduction {
         &self.raw.addresses
     }
 
-    /// One public key for each use.
+    /// The ML-DSA-44 key, if it brings one.
+    pub fn cosign_pq(&self) -> Option<&[u8; MLDSA_PUBLIC_BYTES]> {
+        self.cosign_pq.as_deref()
+    }
+
+    /// One public Ed25519 key for each use.
     pub fn keys(&self) -> &BTreeMap<KeyUse, [u8; 32]> {
         &self.keys
     }

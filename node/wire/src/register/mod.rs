@@ -30,7 +30,9 @@ pub use draft::{Draft, SignatureState, Summary, governor_key_id};
 pub use error::{Document, RegisterError};
 pub use field::peer_id;
 pub use introduction::{Introduction, MAX_INTRODUCTION_BYTES};
-pub use model::{Community, KeyUse, Member, MemberKey, SchemaRef, Status, UnknownWord};
+pub use model::{
+    Community, CosignPqKey, KeyUse, Member, MemberKey, SchemaRef, Status, UnknownWord,
+};
 
 use crate::id::{Digest, MemberId};
 use check::{Content, Governors};
@@ -267,6 +269,12 @@ impl Register {
                         member: old.id.clone(),
                         thumbprint: key.thumbprint,
                     });
+                }
+            }
+            for key in &old.cosign_pq {
+                if !member.cosign_pq.iter().any(|k| k.continues(key)) {
+                    let (member, thumbprint) = (old.id.clone(), key.thumbprint);
+                    return Err(RegisterError::KeyHistory { member, thumbprint });
                 }
             }
         }

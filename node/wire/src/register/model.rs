@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::id::{Digest, MemberId};
+use crate::mldsa::MLDSA_PUBLIC_BYTES;
 
 /// What a key is for. No key has two uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,10 +18,12 @@ pub enum KeyUse {
     Cosign,
     /// Signs statements.
     Sign,
+    /// Cosigns as `Cosign` does, with ML-DSA-44; a member may have none.
+    CosignPq,
 }
 
 impl KeyUse {
-    /// Every use, in the order of the format.
+    /// Every use for which an active member has an Ed25519 key, in the order of the format.
     pub const ALL: [Self; 4] = [Self::Node, Self::Log, Self::Cosign, Self::Sign];
 
     /// The word in the register.
@@ -30,6 +33,7 @@ impl KeyUse {
             Self::Log => "log",
             Self::Cosign => "cosign",
             Self::Sign => "sign",
+            Self::CosignPq => "cosign-pq",
         }
     }
 }
@@ -52,9 +56,10 @@ impl FromStr for KeyUse {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        Self::ALL.into_iter().find(|u| u.as_str() == text).ok_or_else(|| UnknownWord {
+        let mut uses = Self::ALL.into_iter().chain([Self::CosignPq]);
+        uses.find(|u| u.as_str() == text).ok_or_else(|| UnknownWord {
             found: text.to_owned(),
-            expected: "node, log, cosign or sign",
+            expected: "node, log, cosign, sign or cosign-pq",
         })
     }
 }
@@ -116,8 +121,10 @@ pub struct Member {
     pub peer_id: String,
     /// Where its node listens, as multiaddresses.
     pub addresses: Vec<String>,
-    /// All its keys, ended ones included.
+    /// All its Ed25519 keys, ended ones included.
     pub keys: Vec<MemberKey>,
+    /// All its ML-DSA-44 keys, ended ones included; often none.
+    pub cosign_pq: Vec<CosignPqKey>,
 }
 
 impl Member {
@@ -137,6 +144,11 @@ impl Member {
     /// The cosign key in force.
     pub fn cosign_key(&self) -> Option<&MemberKey> {
         self.current(KeyUse::Cosign)
+    }
+
+    /// The ML-DSA-44 cosign key in force, if it has one.
+    pub fn cosign_pq_key(&self) -> Option<&CosignPqKey> {
+        self.cosign_pq.iter().find(|key| key.until.is_none())
     }
 
     /// The node key in force.
@@ -182,8 +194,33 @@ impl MemberKey {
         self.use_ == old.use_
             && self.public == old.public
             && self.from == old.from
-            && old.until.is_none_or(|end| self.until.is_some_and(|until| until <= end))
+            && ends_no_later(self.until, old.until)
     }
+}
+
+/// An ML-DSA-44 key with which a member cosigns beside its cosign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CosignPqKey {
+    /// The public key.
+    pub public: Box<[u8; MLDSA_PUBLIC_BYTES]>,
+    /// Its COSE key thumbprint.
+    pub thumbprint: Digest,
+    /// First leaf index in the member's own log for which it counts.
+    pub from: u64,
+    /// First leaf index for which it counts no more.
+    pub until: Option<u64>,
+}
+
+impl CosignPqKey {
+    /// As [`MemberKey::continues`].
+    pub(super) fn continues(&self, old: &Self) -> bool {
+        self.public == old.public && self.from == old.from && ends_no_later(self.until, old.until)
+    }
+}
+
+/// Whether a key's end is as it was, or earlier.
+fn ends_no_later(until: Option<u64>, old: Option<u64>) -> bool {
+    old.is_none_or(|end| until.is_some_and(|until| until <= end))
 }
 
 /// A sharing group under one agreement.
@@ -209,6 +246,9 @@ pub struct Community {
     pub retention_days: u32,
     /// Cosignatures of other members after which an entry counts as witnessed.
     pub witnesses: u32,
+    /// To how many of those to whom it is addressed a record must have come to count as
+    /// delivered; to all of them if there is no number.
+    pub delivery: Option<u32>,
 }
 
 /// The schema that the register pins for a record kind.

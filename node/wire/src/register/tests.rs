@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::id::ed25519_thumbprint;
 
+mod optional;
+
 /// 1 January 2030.
 const EXPIRES: i64 = 1_893_456_000;
 
@@ -53,6 +55,7 @@ fn community(name: &str, members: &[&str], witnesses: u32) -> Community {
         purposes: set(&["drug-control"]),
         retention_days: 365,
         witnesses,
+        delivery: None,
     }
 }
 
