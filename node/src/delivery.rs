@@ -13,7 +13,7 @@ use sealwire_wire::statement::{Addressees, Body, RecordManifest, Statement};
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::feed::{fault, stored, unknown};
+use crate::feed::{stored, unknown};
 use crate::refusal::Refusal;
 use crate::release;
 
