@@ -24,9 +24,11 @@ use crate::release;
 use crate::store::Decision;
 
 mod evidence;
+mod registers;
 mod witness;
 
 pub use evidence::{contradiction, fork};
+pub use registers::held;
 pub use witness::{NotWitnessed, cosigned_size, wanted};
 
 /// Most bytes of entries in one answer; the range ends where they are reached.
@@ -152,6 +154,9 @@ pub fn serve(
             Ok(_) => (Response::Taken, Some(Input::Forked { log, evidence })),
             Err(e) => (refused(&e.code, &e.message), None),
         },
+        Request::Register { version, digest } => {
+            (registers::following(context, version, &digest), None)
+        }
         Request::Rewrap { audience } => (rewrapped(context, asker, &audience), None),
         Request::Quarantined { index, code, mut text } => {
             let mut end = MAX_REASON_BYTES.min(text.len());

@@ -307,6 +307,7 @@ fn requests_are_as_their_grammar_says() {
         Request::Push(announcement),
         Request::Cosigned { note: "n".to_owned() },
         Request::Rewrap { audience: [1; 16] },
+        Request::Register { version: 2, digest: Digest([1; 32]) },
         Request::Quarantined { index: 1, code: "c".to_owned(), text: "t".to_owned() },
     ] {
         accepts("message", &request.to_bytes());
@@ -338,6 +339,7 @@ fn responses_are_as_their_grammar_says() {
         Response::Taken,
         Response::Refused { code: "c".to_owned(), text: "t".to_owned() },
         Response::Wrapped(vec![1]),
+        Response::Registers(vec![vec![1], vec![2]]),
     ] {
         accepts("message", &response.to_bytes());
     }

@@ -173,6 +173,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Request::Cosigned { note: checkpoint.clone() },
         Request::Forked { log: keys::originator().clone(), evidence: text.clone() },
         Request::Rewrap { audience: keys::AUDIENCE },
+        Request::Register { version: 1, digest: Digest([1; 32]) },
         Request::Quarantined { index: item.index, code: code.clone(), text: text.clone() },
     ];
     let responses = [
@@ -183,6 +184,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Response::Taken,
         Response::Refused { code, text },
         Response::Wrapped(vec![9; 40]),
+        Response::Registers(vec![b"{}".to_vec(); 2]),
     ];
     let requests = requests.iter().map(Request::to_bytes);
     let responses = responses.iter().map(Response::to_bytes);

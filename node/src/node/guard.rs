@@ -24,9 +24,6 @@ pub const HEAD_WAIT: Duration = Duration::from_secs(3);
 /// The state of the comparison with peers.
 pub struct Guard {
     data: PathBuf,
-    quorum: usize,
-    /// The active peers.
-    peers: BTreeSet<MemberId>,
     state: Mutex<State>,
     /// Whether the comparison at the start is over.
     compared: watch::Sender<bool>,
@@ -34,6 +31,11 @@ pub struct Guard {
 
 #[derive(Default)]
 struct State {
+    quorum: usize,
+    /// The active peers.
+    peers: BTreeSet<MemberId>,
+    /// Why our keys are not those of the register in force.
+    unfit: Option<String>,
     restored: bool,
     confirmed_by: BTreeSet<MemberId>,
     behind: Option<(MemberId, u64)>,
@@ -44,9 +46,24 @@ impl Guard {
     /// `data` may hold the marker that a restore leaves; `quorum` of `peers` must then answer.
     pub fn new(data: PathBuf, quorum: usize, peers: BTreeSet<MemberId>) -> Self {
         let restored = backup::is_restored(&data);
-        let state = Mutex::new(State { restored, ..State::default() });
         let compared = watch::Sender::new(peers.is_empty());
-        Self { data, quorum, peers, state, compared }
+        let state = Mutex::new(State { quorum, peers, restored, ..State::default() });
+        Self { data, state, compared }
+    }
+
+    /// Takes the peers of a new version of the register, and why it lets our keys sign no more.
+    pub fn set_register(&self, quorum: usize, peers: BTreeSet<MemberId>, unfit: Option<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &unfit {
+            tracing::error!(
+                reason,
+                "nothing is signed any more: put the new keys in place and start this node again"
+            );
+        }
+        (state.quorum, state.peers, state.unfit) = (quorum, peers, unfit);
+        if state.confirmed_by.is_superset(&state.peers) {
+            self.compared.send_replace(true);
+        }
     }
 
     /// Waits until the comparison at the start is over, then answers like [`Self::check`].
@@ -60,7 +77,7 @@ impl Guard {
     pub fn waited(&self) {
         if !self.compared.send_replace(true) {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (answered, peers) = (state.confirmed_by.len(), self.peers.len());
+            let (answered, peers) = (state.confirmed_by.len(), state.peers.len());
             tracing::info!(answered, peers, "compared our head with the peers that answered");
         }
     }
@@ -71,7 +88,7 @@ impl Guard {
         if *self.compared.borrow() && !state.restored {
             return BTreeSet::new();
         }
-        self.peers.difference(&state.confirmed_by).cloned().collect()
+        state.peers.difference(&state.confirmed_by).cloned().collect()
     }
 
     /// An operator lets the node sign after a restore, although peers have not confirmed its head.
@@ -95,10 +112,10 @@ impl Guard {
             return;
         }
         state.confirmed_by.insert(member.clone());
-        if state.confirmed_by.is_superset(&self.peers) {
+        if state.confirmed_by.is_superset(&state.peers) {
             self.compared.send_replace(true);
         }
-        if state.restored && state.confirmed_by.len() >= self.quorum && state.behind.is_none() {
+        if state.restored && state.confirmed_by.len() >= state.quorum && state.behind.is_none() {
             state.restored = false;
             tracing::warn!(
                 peers = state.confirmed_by.len(),
@@ -135,9 +152,9 @@ impl Guard {
             None if state.restored => Some(format!(
                 "restored from a backup: {} of {} peers have confirmed our head",
                 state.confirmed_by.len(),
-                self.quorum
+                state.quorum
             )),
-            None => None,
+            None => state.unfit.clone(),
         }
     }
 

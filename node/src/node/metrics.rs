@@ -37,6 +37,7 @@ counters! {
     orders_dropped "orders_dropped_total" "Network orders dropped because the queue was full.";
     not_announced "announcements_not_sent_total" "Announcements that found no peer.";
     alarms "alarms_total" "Logs that contradicted themselves.";
+    register_forks "register_forks_total" "Other registers found, validly signed, of a version held here.";
 }
 
 impl Counters {
@@ -63,6 +64,9 @@ impl NodeHandle {
         gauge("entries_held", "", self.inner.context.reader.entry_count());
         gauge("ready", "", u64::from(status.ready));
         gauge("register_version", "", status.register_version);
+        let expires = self.inner.context.register().expires_unix();
+        gauge("register_expires_seconds", "", u64::try_from(expires).unwrap_or_default());
+        gauge("register_forks", "", status.register_forks.len() as u64);
         for peer in status.peers {
             let label = format!("{{member=\"{}\"}}", peer.member);
             gauge("peer_connected", &label, u64::from(peer.connected));

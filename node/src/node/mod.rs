@@ -2,6 +2,7 @@
 //! door through which HTTP and the command line publish and read.
 
 mod adopt;
+mod catch_up;
 mod draft;
 mod drafts;
 mod driver;
@@ -11,19 +12,20 @@ mod peers;
 mod publish;
 mod reads;
 mod startup;
+mod status;
+mod versions;
 mod witness;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sealwire_gossip as gossip;
 use sealwire_wire::id::{MemberId, RecordId};
-use sealwire_wire::register::{Expiry, Member, Register, Status as MemberStatus};
+use sealwire_wire::register::{Member, Register, Status as MemberStatus};
 use sealwire_wire::tile::Resource;
-use serde::Serialize;
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -42,6 +44,10 @@ use guard::Guard;
 use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
+use status::register_expiry;
+pub use status::Status;
+pub use versions::Taken;
+use versions::Versions;
 pub use witness::Witnessed;
 
 /// How long after its expiry a register still serves, in seconds: 30 days, each start and each
@@ -75,7 +81,9 @@ struct Inner {
     guard: Arc<Guard>,
     drafts: Drafts,
     publisher: publish::Publisher,
-    announced: OnceCell<()>,
+    /// The version of the register that our log says is in force.
+    announced: tokio::sync::Mutex<Option<u64>>,
+    versions: Arc<Versions>,
     purpose_required: bool,
 }
 
@@ -84,50 +92,6 @@ pub struct Running {
     gossip: gossip::Handle,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     writer: Option<std::thread::JoinHandle<()>>,
-}
-
-/// One peer in a [`Status`].
-#[derive(Debug, Clone, Serialize)]
-pub struct PeerStatus {
-    /// The member.
-    pub member: MemberId,
-    /// Whether its node is connected.
-    pub connected: bool,
-    /// Leaves of its log verified here.
-    pub mirrored: u64,
-    /// Size that it is known to have signed.
-    pub announced: u64,
-    /// Size of its log that we cosigned.
-    pub cosigned: u64,
-    /// Indexes of its log neither held nor answered for.
-    pub gaps: usize,
-    /// Size of our log that it cosigned last.
-    pub cosigned_ours: u64,
-    /// Whether its log contradicted itself.
-    pub stopped: bool,
-}
-
-/// The node's state.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
-    /// Who we are.
-    pub member: MemberId,
-    /// The federation.
-    pub federation: String,
-    /// Version of the register in force.
-    pub register_version: u64,
-    /// Its fingerprint.
-    pub register_fingerprint: String,
-    /// Size of our log.
-    pub size: u64,
-    /// Drafts that wait until this node may sign.
-    pub drafts: usize,
-    /// The other members.
-    pub peers: Vec<PeerStatus>,
-    /// Whether records can be published and read.
-    pub ready: bool,
-    /// Why not.
-    pub reasons: Vec<String>,
 }
 
 /// Why a node does not start with what its operator gave it: the register, or keys that do not
@@ -147,7 +111,8 @@ pub async fn start(
     let mut keys = Keys::open(&config.keys_dir)?;
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
     let (mut writer, reader) = startup::open_store(config, &keys)?;
-    let (register, new) = adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
+    let adopt::InForce { register, new, forks } =
+        adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
     startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
     for bytes in new {
         writer.commit(&[crate::store::Fact::Register { bytes }])?;
@@ -156,9 +121,13 @@ pub async fn start(
     let federation = register.federation().to_owned();
     let topics = peers::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);
-    let quorum = register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1);
-    let active = active_peers(&register, &config.member).map(|m| m.id.clone()).collect();
-    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum.max(1), active));
+    let active: BTreeSet<MemberId> =
+        active_peers(&register, &config.member).map(|m| m.id.clone()).collect();
+    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum(&register), active.clone()));
+    let size = reader.size(&config.member);
+    if let Some(unfit) = startup::unfit(&keys, &register, &config.member, size) {
+        guard.set_register(quorum(&register), active, Some(unfit));
+    }
     if let Some(reason) = accept_head {
         startup::accept_head(config, &mut writer, &reader, reason, now).map_err(Unusable)?;
         guard.accept();
@@ -190,16 +159,22 @@ pub async fn start(
         snapshot: snapshot_sender,
         counters: Arc::clone(&counters),
     };
+    for other in &forks {
+        driver.register_forked(other);
+    }
     let writer = std::thread::Builder::new()
         .name("writer".into())
         .spawn(move || driver.run(exchange, queue))
         .context("cannot start the writer thread")?;
+    let (versions, ahead) =
+        Versions::new(Arc::clone(&context), handle.clone(), inputs.clone(), Arc::clone(&guard));
     let peers = Peers::new(
         Arc::clone(&context),
         handle.clone(),
         inputs.clone(),
         Arc::clone(&counters),
         Arc::clone(&guard),
+        Arc::clone(&versions),
     );
     let (cursor_sender, cursor) = watch::channel(0);
     let mut seen = snapshot.clone();
@@ -207,6 +182,8 @@ pub async fn start(
         tokio::spawn(Arc::clone(&peers).listen(events)),
         tokio::spawn(Arc::clone(&peers).perform(order_queue)),
         tokio::spawn(Arc::clone(&peers).tick()),
+        tokio::spawn(Arc::clone(&peers).spread_versions(ahead)),
+        tokio::spawn(Arc::clone(&versions).watch(config.register.clone())),
         tokio::spawn(async move {
             loop {
                 let last = seen.borrow_and_update().cursor;
@@ -218,7 +195,7 @@ pub async fn start(
         }),
     ];
     let publisher = publish::Publisher::default();
-    let announced = OnceCell::new();
+    let announced = tokio::sync::Mutex::default();
     let purpose_required = config.reads.purpose_required;
     let inner = Inner {
         context,
@@ -230,6 +207,7 @@ pub async fn start(
         drafts,
         publisher,
         announced,
+        versions,
         purpose_required,
     };
     let node = NodeHandle { inner: Arc::new(inner) };
@@ -408,48 +386,29 @@ impl NodeHandle {
         witness::add_checkpoint(&self.inner, body).await
     }
 
+    /// Takes the next version of the register.
+    pub async fn take_register(&self, bytes: Vec<u8>) -> Result<Taken, Refusal> {
+        self.inner.versions.offer(bytes).await
+    }
+
+    /// A version of the register as its governors signed it; without a number the one in force.
+    pub fn register_version(&self, version: Option<u64>) -> Result<Vec<u8>, Refusal> {
+        let context = &self.inner.context;
+        let Some(version) = version else { return Ok(context.register().bytes().to_vec()) };
+        let held = crate::sync::held(&context.reader.register_versions(), version);
+        held.map(|register| register.bytes().to_vec()).ok_or_else(|| {
+            Refusal::new(
+                "unknown-register-version",
+                404,
+                format!("cannot give register version {version}: it is not held here"),
+                "GET /v1/status names the version in force",
+            )
+        })
+    }
+
     /// The last cursor of the feed, as it moves.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.inner.cursor.clone()
-    }
-
-    /// The node's state.
-    pub fn status(&self) -> Status {
-        let context = &self.inner.context;
-        let register = context.register();
-        let snapshot = self.inner.snapshot.borrow().clone();
-        let cosigned: BTreeMap<MemberId, u64> =
-            context.reader.cosignatures(&context.own).into_iter().map(|c| (c.by, c.size)).collect();
-        let peers = register.members().filter(|m| m.id != context.own).map(|member| {
-            let mirror = snapshot.mirrors.get(&member.id).cloned().unwrap_or_default();
-            PeerStatus {
-                member: member.id.clone(),
-                connected: snapshot.connected.contains(&member.id),
-                mirrored: mirror.size,
-                announced: mirror.announced,
-                cosigned: mirror.cosigned,
-                gaps: mirror.gaps,
-                cosigned_ours: cosigned.get(&member.id).copied().unwrap_or(0),
-                stopped: mirror.stopped,
-            }
-        });
-        let peers = peers.collect();
-        let mut reasons: Vec<String> = snapshot.fault.into_iter().collect();
-        reasons.extend(self.inner.guard.reason());
-        if register_expiry(&register) == Expiry::Expired {
-            reasons.push("the register has expired and its grace period is over".to_owned());
-        }
-        Status {
-            member: context.own.clone(),
-            federation: register.federation().to_owned(),
-            register_version: register.version(),
-            register_fingerprint: register.fingerprint(),
-            size: snapshot.size,
-            drafts: self.inner.drafts.list().len(),
-            peers,
-            ready: reasons.is_empty(),
-            reasons,
-        }
     }
 
     /// What begins once the head was compared with peers: announcing ourselves, and publishing the
@@ -463,9 +422,16 @@ impl NodeHandle {
             tracing::warn!(code = refusal.code, %refusal, "cannot announce our seal key yet; it is tried again before the first publication");
         }
         let mut looks = tokio::time::interval(DRAFTS_EVERY);
+        let mut in_force = inner.versions.in_force();
         loop {
-            looks.tick().await;
-            publish::drafts(inner).await;
+            tokio::select! {
+                _ = looks.tick() => publish::drafts(inner).await,
+                Ok(()) = in_force.changed() => {
+                    if let Err(refusal) = publish::announce_self(inner).await {
+                        tracing::warn!(code = refusal.code, %refusal, "cannot log yet which register is in force");
+                    }
+                }
+            }
         }
     }
 }
@@ -479,12 +445,21 @@ fn active_peers<'a>(register: &'a Register, own: &'a MemberId) -> impl Iterator<
 }
 
 fn listed_peers(register: &Register, own: &MemberId) -> Vec<gossip::Peer> {
-    active_peers(register, own)
-        .map(|m| gossip::Peer { peer_id: m.peer_id.clone(), addresses: m.addresses.clone() })
-        .collect()
+    let peer = |m: &Member| {
+        let peer = gossip::Peer { peer_id: m.peer_id.clone(), addresses: m.addresses.clone() };
+        match gossip::check_peer(&peer) {
+            Ok(()) => peer,
+            // One bad address in a register must not part us from all others.
+            Err(cause) => {
+                tracing::error!(member = %m.id, %cause, "cannot dial a member: it has to dial us");
+                gossip::Peer { addresses: Vec::new(), ..peer }
+            }
+        }
+    };
+    active_peers(register, own).map(peer).collect()
 }
 
-fn register_expiry(register: &Register) -> Expiry {
-    let now = i64::try_from(driver::unix_ms() / 1000).unwrap_or(i64::MAX);
-    register.check_expiry(now, REGISTER_GRACE_SECS)
+/// How many peers have to confirm our head after a restore.
+fn quorum(register: &Register) -> usize {
+    register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1).max(1)
 }

@@ -6,6 +6,9 @@
 //!
 //! This module knows nothing of how messages travel.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::cbor::{self, CborError, Reader, Value};
@@ -25,6 +28,9 @@ pub const MAX_PULL_LEAVES: u64 = 4096;
 pub const MAX_PROOF_NODES: usize = 128;
 /// Most entries in one message.
 pub const MAX_ITEMS: usize = 4096;
+
+/// Most versions of the register in one answer; what follows is asked for again.
+pub const MAX_REGISTERS: usize = 64;
 
 /// The class under which an audience entry's COSE_Encrypt travels in [`Item::sealed`].
 pub const WRAP: &str = "audience";
@@ -94,6 +100,13 @@ pub enum Request {
         /// What, where, and how to mend it.
         text: String,
     },
+    /// The versions of the register that follow the one of this number and digest.
+    Register {
+        /// Version in force at the asker.
+        version: u64,
+        /// Its digest.
+        digest: Digest,
+    },
     /// A log was forked, with the evidence.
     Forked {
         /// Whose log.
@@ -130,6 +143,9 @@ pub enum Response {
     },
     /// A wrapped audience secret.
     Wrapped(Vec<u8>),
+    /// Signed registers, whole, in order: those that follow the asker's, or the answerer's own of
+    /// that version, if it is another.
+    Registers(Vec<Vec<u8>>),
 }
 
 /// A range of a log, checkable by itself.
@@ -257,6 +273,9 @@ impl Request {
                 "quarantined",
                 vec![Value::from(*index), code.as_str().into(), text.as_str().into()],
             ),
+            Self::Register { version, digest } => {
+                ("register", vec![Value::from(*version), cbor::bytes(digest.0)])
+            }
             Self::Forked { log, evidence } => {
                 ("forked", [log.as_str(), evidence].map(Value::from).to_vec())
             }
@@ -292,6 +311,10 @@ impl Request {
                 index: args.take_u64("0")?,
                 code: args.take_text("1")?,
                 text: args.take_text("2")?,
+            },
+            "register" => Self::Register {
+                version: args.take_u64("0")?,
+                digest: Digest(args.take_fixed("1")?),
             },
             "forked" => Self::Forked {
                 log: args.take_parsed("0", "a member id")?,
@@ -331,6 +354,10 @@ impl Response {
                 ("refused", vec![Value::from(code.as_str()), Value::from(text.as_str())])
             }
             Self::Wrapped(bytes) => ("wrapped", vec![cbor::bytes(bytes.as_slice())]),
+            Self::Registers(versions) => {
+                let versions = versions.iter().map(|v| cbor::bytes(v.as_slice())).collect();
+                ("registers", vec![Value::Array(versions)])
+            }
         };
         encode_call(verb, args)
     }
@@ -356,6 +383,7 @@ impl Response {
             "taken" => Self::Taken,
             "refused" => Self::Refused { code: args.take_text("0")?, text: args.take_text("1")? },
             "wrapped" => Self::Wrapped(args.take_bytes("0")?),
+            "registers" => Self::Registers(read_registers(args.take_array("0")?)?),
             _ => return Err(cbor::shape(RESPONSE, "verb", "a known answer")),
         };
         args.finish()?;
@@ -387,6 +415,14 @@ fn read_denial(args: &mut Reader, at: &str) -> Result<Option<Vec<u8>>, CborError
     denial.map_err(|_| cbor::shape(RESPONSE, "denial", "a byte string"))
 }
 
+fn read_registers(versions: Vec<Value>) -> Result<Vec<Vec<u8>>, CborError> {
+    let bad = || cbor::shape(RESPONSE, "versions", "at most 64 byte strings");
+    if versions.len() > MAX_REGISTERS {
+        return Err(bad());
+    }
+    versions.into_iter().map(|v| v.into_bytes().map_err(|_| bad())).collect()
+}
+
 fn read_items(items: Vec<Value>) -> Result<Vec<Item>, CborError> {
     if items.len() > MAX_ITEMS {
         return Err(cbor::shape("message", "items", "at most 4096"));
@@ -409,92 +445,4 @@ fn read_digests(
         return Err(cbor::shape(what, "digests", "a multiple of 32 bytes within the limit"));
     }
     Ok(digests.iter().map(|d| Digest(*d)).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn item() -> Item {
-        Item {
-            index: 3,
-            statement: vec![1, 2, 3],
-            proof: vec![Digest([4; 32])],
-            sealed: BTreeMap::from([("core".to_owned(), vec![5; 40])]),
-        }
-    }
-
-    fn announcement() -> Announcement {
-        Announcement {
-            log: "ID".parse().unwrap(),
-            checkpoint: "note\n".into(),
-            items: vec![item()],
-        }
-    }
-
-    #[test]
-    fn every_message_is_read_back() {
-        let log: MemberId = "ID".parse().unwrap();
-        assert_eq!(Announcement::from_bytes(&announcement().to_bytes()), Ok(announcement()));
-        for request in [
-            Request::Head(log.clone()),
-            Request::Pull { log: log.clone(), from: 9 },
-            Request::Fetch { log, indexes: vec![1, 5] },
-            Request::Push(announcement()),
-            Request::Cosigned { note: "n".into() },
-            Request::Rewrap { audience: [1; 16] },
-            Request::Quarantined { index: 1, code: "c".into(), text: "t".into() },
-        ] {
-            assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
-        }
-        let range = Range {
-            checkpoint: "c".into(),
-            from: 1,
-            leaves: vec![Digest([1; 32]); 3],
-            consistency: vec![],
-            items: vec![item()],
-            denial: Some(vec![9]),
-        };
-        for response in [
-            Response::Head("n".into()),
-            Response::Nothing,
-            Response::Range(Range { denial: None, ..range.clone() }),
-            Response::Range(range),
-            Response::Items { items: vec![item()], denial: None },
-            Response::Items { items: vec![], denial: Some(vec![1]) },
-            Response::Taken,
-            Response::Refused { code: "c".into(), text: "t".into() },
-            Response::Wrapped(vec![1]),
-        ] {
-            assert_eq!(Response::from_bytes(&response.to_bytes()), Ok(response));
-        }
-    }
-
-    #[test]
-    fn refuses_surplus_arguments_and_unknown_verbs() {
-        assert!(Request::from_bytes(&encode_call("head", vec!["ID".into(), 1.into()])).is_err());
-        assert!(Request::from_bytes(&encode_call("nonsense", vec![])).is_err());
-        assert!(Response::from_bytes(&encode_call("taken", vec![1.into()])).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Announcement::from_bytes(&bytes);
-            let _ = Request::from_bytes(&bytes);
-            let _ = Response::from_bytes(&bytes);
-        }
-
-        #[test]
-        fn a_flipped_byte_never_panics(at in 0usize..120, to in any::<u8>()) {
-            let mut bytes = announcement().to_bytes();
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte = to;
-            }
-            if let Ok(read) = Announcement::from_bytes(&bytes) {
-                prop_assert_eq!(read.to_bytes(), bytes);
-            }
-        }
-    }
 }

@@ -14,7 +14,7 @@ const NOW: i64 = 1_800_000_000;
 #[derive(Parser)]
 struct Line {
     #[command(subcommand)]
-    command: RegisterCommand,
+    command: FileCommand,
 }
 
 /// Runs a command line in which `@` stands for the directory.

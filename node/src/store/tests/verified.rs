@@ -62,6 +62,7 @@ fn register() -> Register {
         purposes: set(&["drug-control"]),
         retention_days: 365,
         witnesses: 1,
+        directions: BTreeMap::new(),
     };
     draft.add_community(&community).unwrap();
     draft.sign(&key("governor"), None).unwrap();

@@ -127,6 +127,8 @@ pub(super) struct RawCommunity {
     pub purposes: Vec<String>,
     pub retention_days: u32,
     pub witnesses: u32,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub directions: BTreeMap<MemberId, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,0 +1,110 @@
+//! The node's state as its people see it.
+
+use std::collections::BTreeMap;
+
+use sealwire_wire::id::MemberId;
+use sealwire_wire::register::{Expiry, Register};
+use serde::Serialize;
+
+use super::{NodeHandle, REGISTER_GRACE_SECS, driver};
+
+/// One peer in a [`Status`].
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerStatus {
+    /// The member.
+    pub member: MemberId,
+    /// Whether its node is connected.
+    pub connected: bool,
+    /// Leaves of its log verified here.
+    pub mirrored: u64,
+    /// Size that it is known to have signed.
+    pub announced: u64,
+    /// Size of its log that we cosigned.
+    pub cosigned: u64,
+    /// Indexes of its log neither held nor answered for.
+    pub gaps: usize,
+    /// Size of our log that it cosigned last.
+    pub cosigned_ours: u64,
+    /// Whether its log contradicted itself.
+    pub stopped: bool,
+}
+
+/// The node's state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Who we are.
+    pub member: MemberId,
+    /// The federation.
+    pub federation: String,
+    /// Version of the register in force.
+    pub register_version: u64,
+    /// Its fingerprint.
+    pub register_fingerprint: String,
+    /// When it expires (RFC 3339).
+    pub register_expires: String,
+    /// Other registers of versions held here, validly signed: files in `evidence/`.
+    pub register_forks: Vec<String>,
+    /// Size of our log.
+    pub size: u64,
+    /// Drafts that wait until this node may sign.
+    pub drafts: usize,
+    /// The other members.
+    pub peers: Vec<PeerStatus>,
+    /// Whether records can be published and read.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+}
+
+impl NodeHandle {
+    /// The node's state.
+    pub fn status(&self) -> Status {
+        let context = &self.inner.context;
+        let register = context.register();
+        let snapshot = self.inner.snapshot.borrow().clone();
+        let cosigned: BTreeMap<MemberId, u64> =
+            context.reader.cosignatures(&context.own).into_iter().map(|c| (c.by, c.size)).collect();
+        let peers = register.members().filter(|m| m.id != context.own).map(|member| {
+            let mirror = snapshot.mirrors.get(&member.id).cloned().unwrap_or_default();
+            PeerStatus {
+                member: member.id.clone(),
+                connected: snapshot.connected.contains(&member.id),
+                mirrored: mirror.size,
+                announced: mirror.announced,
+                cosigned: mirror.cosigned,
+                gaps: mirror.gaps,
+                cosigned_ours: cosigned.get(&member.id).copied().unwrap_or(0),
+                stopped: mirror.stopped,
+            }
+        });
+        let peers = peers.collect();
+        let mut reasons: Vec<String> = snapshot.fault.into_iter().collect();
+        reasons.extend(self.inner.guard.reason());
+        if register_expiry(&register) == Expiry::Expired {
+            reasons.push("the register has expired and its grace period is over".to_owned());
+        }
+        Status {
+            member: context.own.clone(),
+            federation: register.federation().to_owned(),
+            register_version: register.version(),
+            register_fingerprint: register.fingerprint(),
+            register_expires: utc(register.expires_unix()),
+            register_forks: context.reader.register_forks(),
+            size: snapshot.size,
+            drafts: self.inner.drafts.list().len(),
+            peers,
+            ready: reasons.is_empty(),
+            reasons,
+        }
+    }
+}
+
+/// Whether a register is in force now.
+pub(super) fn register_expiry(register: &Register) -> Expiry {
+    let now = i64::try_from(driver::unix_ms() / 1000).unwrap_or(i64::MAX);
+    register.check_expiry(now, REGISTER_GRACE_SECS)
+}
+
+fn utc(unix: i64) -> String {
+    jiff::Timestamp::from_second(unix).map_or_else(|_| unix.to_string(), |time| time.to_string())
+}
