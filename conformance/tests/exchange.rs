@@ -23,6 +23,7 @@ mod stories {
     mod mirror;
     mod refusals;
     mod register;
+    mod register_life;
 }
 
 use serde_json::{Value, json};

@@ -6,6 +6,9 @@
 //!
 //! Pure: knows nothing of keys, disks or clocks.
 
+#[cfg(test)]
+mod directions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealwire_schemas::FieldClass;

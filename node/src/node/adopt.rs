@@ -229,7 +229,8 @@ impl Chain {
     }
 }
 
-fn warn_of_expiry(register: &Register, now_ms: u64) {
+/// Tells an operator of a register that is not in force any more, or not for long.
+pub fn warn_of_expiry(register: &Register, now_ms: u64) {
     let now = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
     match register.check_expiry(now, REGISTER_GRACE_SECS) {
         Expiry::Valid => {}

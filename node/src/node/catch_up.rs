@@ -77,7 +77,7 @@ impl Peers {
         version: u64,
         documents: Vec<Vec<u8>>,
     ) -> Next {
-        let mut adopted = false;
+        let (mut adopted, mut unproven) = (false, false);
         for document in documents {
             let stated = Draft::from_bytes(&document).map_or(0, |draft| draft.version());
             match self.versions.offer(document).await {
@@ -86,11 +86,12 @@ impl Peers {
                     adopted = true;
                 }
                 Ok(Taken::Known) => {}
-                // The evidence is kept, and an operator told.
-                Err(refusal) if refusal.code == "register-forked" => return Next::Done,
+                // The evidence is kept, and an operator told. What follows may heal the fork.
+                Err(refusal) if refusal.code == "register-forked" => {}
                 // Theirs of our version is another, and our governors cannot vouch for it: the
                 // fork lies further back.
-                Err(_) if stated == version => return self.before(version),
+                Err(_) if stated == version => unproven = true,
+                Err(_) if unproven => break,
                 Err(refusal) => {
                     tracing::warn!(%member, version = stated, %refusal, "refused a register of a peer");
                     return Next::Done;
@@ -98,7 +99,11 @@ impl Peers {
             }
         }
         let ours = self.context.register();
-        if adopted { Next::From(ours.version(), ours.digest()) } else { Next::Done }
+        match (adopted, unproven) {
+            (true, _) => Next::From(ours.version(), ours.digest()),
+            (false, true) => self.before(version),
+            (false, false) => Next::Done,
+        }
     }
 
     fn before(&self, version: u64) -> Next {

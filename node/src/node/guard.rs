@@ -204,6 +204,28 @@ mod tests {
     }
 
     #[test]
+    fn a_register_that_ends_our_key_stops_signing_and_the_next_may_allow_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 1);
+        let ended = "version 2 of the register has ended our sign key";
+        guard.set_register(1, BTreeSet::from([member("SG")]), Some(ended.to_owned()));
+        assert!(guard.check().unwrap_err().message.contains(ended));
+        assert!(!guard.holds_back(), "no peer and no waiting can change it");
+        guard.set_register(1, BTreeSet::from([member("SG")]), None);
+        assert!(guard.check().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_start_does_not_wait_for_a_peer_that_a_new_register_has_suspended() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 1);
+        guard.compared(&member("SG"), 5, 5);
+        assert_eq!(guard.unasked(), BTreeSet::from([member("AU")]));
+        guard.set_register(1, BTreeSet::from([member("SG")]), None);
+        assert!(guard.ready().await.is_ok());
+    }
+
+    #[test]
     fn after_a_restore_a_quorum_of_peers_must_confirm() {
         let dir = tempfile::tempdir().unwrap();
         let marker = dir.path().join("restored");

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::refusal::Refusal;
 
 use super::adopt::{self, Place};
-use super::driver::Message;
+use super::driver::{Message, unix_ms};
 use super::{Guard, active_peers, listed_peers, peers, quorum, startup};
 
 /// Members waiting to be asked; who finds no room is asked in a later round.
@@ -114,6 +114,7 @@ impl Versions {
         let size = self.context.reader.size(own);
         let unfit = startup::unfit(&self.context.keys, &register, own, size);
         self.guard.set_register(quorum(&register), active, unfit);
+        adopt::warn_of_expiry(&register, unix_ms());
         self.in_force.send_replace(register.version());
         Ok(())
     }

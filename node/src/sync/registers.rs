@@ -7,8 +7,8 @@ use sealwire_wire::register::{Draft, Register};
 use super::MAX_ANSWER_BYTES;
 use crate::context::Context;
 
-/// Answers who holds `version` with `digest`: with what follows it here, or, if ours of that version
-/// is another, with ours alone, so that the asker sees the fork.
+/// Answers who holds `version` with `digest`: with what follows it here, and before that, if ours of
+/// that version is another, with ours, so that the asker sees the fork.
 pub fn following(context: &Context, version: u64, digest: &Digest) -> Response {
     if version > context.register().version() {
         return Response::Nothing;
@@ -16,9 +16,8 @@ pub fn following(context: &Context, version: u64, digest: &Digest) -> Response {
     let versions = context.reader.register_versions();
     let Some(place) = place_of(&versions, version) else { return Response::Nothing };
     let ours = versions.get(place).and_then(|bytes| Draft::from_bytes(bytes).ok());
-    if ours.is_some_and(|ours| ours.digest() != *digest) {
-        return Response::Registers(versions.into_iter().skip(place).take(1).collect());
-    }
+    let forked = ours.is_some_and(|ours| ours.digest() != *digest);
+    let from = if forked { place } else { place + 1 };
     let mut bytes = 0;
     let fits = |version: &Vec<u8>| {
         let first = bytes == 0;
@@ -26,7 +25,7 @@ pub fn following(context: &Context, version: u64, digest: &Digest) -> Response {
         first || bytes <= MAX_ANSWER_BYTES
     };
     let later: Vec<Vec<u8>> =
-        versions.into_iter().skip(place + 1).take(MAX_REGISTERS).take_while(fits).collect();
+        versions.into_iter().skip(from).take(MAX_REGISTERS).take_while(fits).collect();
     if later.is_empty() { Response::Nothing } else { Response::Registers(later) }
 }
 
