@@ -104,7 +104,8 @@ test_grammars() {
     cargo test --release --locked --manifest-path conformance/fuzz/Cargo.toml
 }
 
-# Two versions of a register with 2 of 3 governors, written by the real program.
+# Three versions of a register with 2 of 3 governors, then with a new key of one of them and 3 of 3,
+# written by the real program.
 write_registers() {
     local dir=$1 seat
     for seat in jakarta singapore canberra; do
@@ -120,6 +121,14 @@ write_registers() {
     for seat in singapore jakarta; do
         "$SEALWIRE_BIN" register sign --draft "$dir/2.draft.json" --key "$dir/$seat.key" \
             --previous "$dir/1.root.json" --out "$dir/2.root.json"
+    done
+    "$SEALWIRE_BIN" register governor --seat canberra --out "$dir/canberra.new"
+    "$SEALWIRE_BIN" register new --from "$dir/2.root.json" --out "$dir/3.draft.json"
+    "$SEALWIRE_BIN" register seat replace --draft "$dir/3.draft.json" "$dir/canberra.new.pub.json"
+    "$SEALWIRE_BIN" register threshold --draft "$dir/3.draft.json" 3
+    for seat in singapore.key jakarta.key canberra.new; do
+        "$SEALWIRE_BIN" register sign --draft "$dir/3.draft.json" --key "$dir/$seat" \
+            --previous "$dir/2.root.json" --out "$dir/3.root.json"
     done
 }
 
@@ -140,7 +149,7 @@ test_second() {
     write_registers "$registers" >/dev/null
     for script in conformance/second/*.py; do
         case $(basename "$script") in
-        register_tuf.py) run_reader "$script" "$registers"/[12].root.json ;;
+        register_tuf.py) run_reader "$script" "$registers"/[123].root.json ;;
         *) run_reader "$script" ;;
         esac
     done

@@ -1,8 +1,12 @@
 """Reads Sealwire registers with python-tuf, the reference implementation of TUF.
 
-usage: register_tuf.py FILE [FILE ...]
+usage: register_tuf.py [FILE ...]
 
-The files are consecutive versions of one federation's register. Each has to load as TUF root
+Gives python-tuf's verdict on every attack in `conformance/vectors/register`, beside the one of the
+project's own tests, and names the cases in which the two differ: there Sealwire refuses what TUF
+accepts, or serves for a grace period after the expiry that TUF holds to.
+
+The files, if there are any, are consecutive versions of one federation's register. Each has to load as TUF root
 metadata, satisfy its own threshold and that of the version before, and keep the `x-sealwire`
 field unchanged through python-tuf's own writer. Damaged copies of each have to be refused: one
 signature too few, a tampered member, a repeated key, a version that skips.
@@ -15,10 +19,14 @@ import copy
 import hashlib
 import json
 import sys
+from datetime import datetime, timezone
+from pathlib import Path
 
 from securesystemslib.formats import encode_canonical
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization import DeserializationError
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "register" / "attacks.json"
 
 passed = 0
 failed = 0
@@ -109,10 +117,43 @@ def check_bad(name: str, document: dict, previous: Metadata[Root] | None) -> Non
     claim(f"{name}: a key listed twice is refused", not accepted(listed, previous))
 
 
+def trust(documents: list[dict]) -> Metadata[Root] | None:
+    """The last of a chain of good versions."""
+    previous = None
+    for document in documents:
+        if not accepted(document, previous):
+            raise ValueError("a version that was to be trusted before is refused")
+        previous = load(document)
+    return previous
+
+
+def check_attacks() -> None:
+    """Holds the verdicts in the vectors to python-tuf's own."""
+    with open(VECTORS, encoding="utf-8") as file:
+        vectors = json.load(file)
+    documents = vectors["documents"]
+    stricter = []
+    for case in vectors["cases"]:
+        name = case["attack"]
+        previous = trust([documents[version] for version in case["trusted"]])
+        found = "accepted" if accepted(case["offered"], previous) else "refused"
+        claim(f"{name}: python-tuf says {case['tuf']}", found == case["tuf"])
+        ours = case["sealwire"] == "accepted"
+        claim(f"{name}: what python-tuf refuses, Sealwire refuses", not ours or found == "accepted")
+        if found == "accepted" and not ours:
+            stricter.append(f"{name} ({case['sealwire']})")
+    claim("there are cases in which Sealwire alone refuses", len(stricter) > 0)
+    print("stricter than TUF:", "; ".join(stricter), file=sys.stderr)
+    for case in vectors["expiry"]:
+        at = datetime.fromtimestamp(case["at"], timezone.utc)
+        expired = load(documents[case["document"]]).signed.is_expired(at)
+        claim(f"at {at}: python-tuf says expired {expired}", expired == case["tuf_expired"])
+        valid = case["sealwire"] == "valid"
+        claim(f"at {at}: valid here means not expired there", valid == (not expired))
+
+
 def main(paths: list[str]) -> int:
-    if not paths:
-        print(__doc__, file=sys.stderr)
-        return 2
+    check_attacks()
     before = previous = None
     for path in paths:
         with open(path, encoding="utf-8") as file:

@@ -25,6 +25,7 @@ mod stories {
     mod reads;
     mod refusals;
     mod register;
+    mod register_life;
 }
 
 use serde_json::{Value, json};

@@ -195,7 +195,7 @@ pub fn admit(
         Body::Record(record) => check_record(register, statement, record, content),
         Body::Audience(audience) => {
             let issuer = &statement.claims().issuer;
-            let community = release::member_of(register, issuer, &audience.community)?;
+            let community = release::publisher_of(register, issuer, &audience.community)?;
             check_members(community, &audience.to)
         }
         Body::Key(key) => SealPublicKey::from_bytes(&key.public)
@@ -280,7 +280,7 @@ fn check_record(
     content: Content<'_>,
 ) -> Result<(), Refusal> {
     let issuer = &statement.claims().issuer;
-    let community = release::member_of(register, issuer, &record.community)?;
+    let community = release::publisher_of(register, issuer, &record.community)?;
     let handling = cbor::to_json(&record.handling).unwrap_or_default();
     release::check_agreement(community, &record.kind, &handling)?;
     match &record.to {
@@ -337,12 +337,12 @@ pub fn check_relation(issuer: &MemberId, relation: &Relation) -> Result<(), Refu
 }
 
 fn check_members(community: &Community, to: &BTreeSet<MemberId>) -> Result<(), Refusal> {
-    match to.iter().find(|m| !community.members.contains(*m)) {
+    match to.iter().find(|m| !community.receives(m)) {
         None => Ok(()),
         Some(member) => Err(Refusal::new(
             "member-not-entitled",
             422,
-            format!("cannot accept entry: {member} is not in community {}", community.id),
+            format!("cannot accept entry: {member} receives nothing in community {}", community.id),
             "the originator's node must use the register in force",
         )),
     }

@@ -135,6 +135,11 @@ impl Context {
         Arc::clone(&self.register.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts the next version of the register in force. Only the writer does so, once it is durable.
+    pub fn set_register(&self, register: Register) {
+        *self.register.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(register);
+    }
+
     /// The federation's name.
     pub fn federation(&self) -> String {
         self.register().federation().to_owned()

@@ -234,6 +234,7 @@ mod tests {
             retention_days: 365,
             witnesses: 1,
             delivery,
+            directions: BTreeMap::new(),
         };
         draft.add_community(&community).unwrap();
         draft.sign(&key("governor"), None).unwrap();

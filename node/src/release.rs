@@ -6,6 +6,9 @@
 //!
 //! Pure: knows nothing of keys, disks or clocks.
 
+#[cfg(test)]
+mod directions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealwire_schemas::FieldClass;
@@ -57,7 +60,7 @@ pub fn plan(
     classes: &BTreeSet<FieldClass>,
     wish: &Wish,
 ) -> Result<Plan, Refusal> {
-    let community = member_of(register, own, community)?;
+    let community = publisher_of(register, own, community)?;
     check_agreement(community, kind, handling)?;
     let peers: BTreeSet<MemberId> = active_peers(register, community, own);
     let to = wish.to.as_ref().map(|to| named("to", to, &peers, own)).transpose()?;
@@ -137,6 +140,24 @@ pub fn member_of<'r>(
     }
 }
 
+/// The community, if `member` is an active member of it that may publish in it.
+pub fn publisher_of<'r>(
+    register: &'r Register,
+    member: &MemberId,
+    community: &str,
+) -> Result<&'r Community, Refusal> {
+    let known = member_of(register, member, community)?;
+    if known.publishes(member) {
+        return Ok(known);
+    }
+    Err(Refusal::new(
+        "direction-not-in-agreement",
+        403,
+        format!("cannot share in community {community}: {member} only receives in it"),
+        "ask the governors to change the agreement's directions, or use another community",
+    ))
+}
+
 /// Whether kind, TLP label and purposes are within the community's agreement.
 pub fn check_agreement(community: &Community, kind: &str, handling: &Value) -> Result<(), Refusal> {
     let refuse = |code, what: String, hint| Err(Refusal::new(code, 422, what, hint));
@@ -186,14 +207,12 @@ pub fn addressed(register: &Register, manifest: &Manifest, member: &MemberId) ->
     active
         && match manifest.addressees() {
             Addressees::Named(to) => to.contains(member),
-            Addressees::Community(id) => {
-                register.community(id).is_some_and(|c| c.members.contains(member))
-            }
+            Addressees::Community(id) => register.community(id).is_some_and(|c| c.receives(member)),
             Addressees::Federation => true,
         }
 }
 
-/// The other active members of a community.
+/// The other active members of a community to whom its entries are addressed.
 pub fn active_peers(
     register: &Register,
     community: &Community,
@@ -202,7 +221,7 @@ pub fn active_peers(
     community
         .members
         .iter()
-        .filter(|id| *id != own)
+        .filter(|id| *id != own && community.receives(id))
         .filter(|id| register.member(id).is_some_and(|m| m.status == Status::Active))
         .cloned()
         .collect()

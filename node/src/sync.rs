@@ -26,10 +26,12 @@ use crate::store::Decision;
 
 mod evidence;
 mod recover;
+mod registers;
 mod witness;
 
 pub use evidence::{contradiction, fork, proved};
 pub use recover::recovered;
+pub use registers::held;
 pub use witness::{NotWitnessed, cosigned_size, wanted};
 
 /// Most bytes of entries in one answer; the range ends where they are reached.
@@ -155,6 +157,9 @@ pub fn serve(
             Ok(_) => (Response::Taken, Some(Input::Forked { log, evidence })),
             Err(e) => (refused(&e.code, &e.message), None),
         },
+        Request::Register { version, digest } => {
+            (registers::following(context, version, &digest), None)
+        }
         Request::Rewrap { audience } => (rewrapped(context, asker, &audience), None),
         Request::Consistency { log, size } => {
             (evidence::served_consistency(context, &log, size), None)

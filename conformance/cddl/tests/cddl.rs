@@ -308,6 +308,7 @@ fn requests_are_as_their_grammar_says() {
         Request::Cosigned { note: "n".to_owned() },
         Request::Rewrap { audience: [1; 16] },
         Request::Consistency { log: "SG".parse().unwrap(), size: 7 },
+        Request::Register { version: 2, digest: Digest([1; 32]) },
         Request::Quarantined { index: 1, code: "c".to_owned(), text: "t".to_owned() },
     ] {
         accepts("message", &request.to_bytes());
@@ -344,6 +345,7 @@ fn responses_are_as_their_grammar_says() {
             root: Digest([2; 32]),
             proof: vec![Digest([3; 32])],
         }),
+        Response::Registers(vec![vec![1], vec![2]]),
     ] {
         accepts("message", &response.to_bytes());
     }

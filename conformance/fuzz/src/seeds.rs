@@ -179,6 +179,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Request::Forked { log: keys::originator().clone(), evidence: text.clone() },
         Request::Rewrap { audience: keys::AUDIENCE },
         Request::Consistency { log: keys::originator().clone(), size: 3 },
+        Request::Register { version: 1, digest: Digest([1; 32]) },
         Request::Quarantined { index: item.index, code: code.clone(), text: text.clone() },
     ];
     let responses = [
@@ -190,6 +191,7 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Response::Refused { code, text },
         Response::Wrapped(vec![9; 40]),
         Response::Consistency(consistency),
+        Response::Registers(vec![b"{}".to_vec(); 2]),
     ];
     let requests = requests.iter().map(Request::to_bytes);
     let responses = responses.iter().map(Response::to_bytes);

@@ -254,17 +254,27 @@ impl World {
 
     /// The governors make the version after the last: `edit` changes the draft.
     pub fn next_version(&self, version: u64, edit: impl FnOnce(&str)) {
-        let (governors, previous) = (self.dir.path().join("governors"), self.version(version - 1));
-        let (draft, out) = (governors.join(format!("{version}.draft")), self.version(version));
-        let (draft, out, previous) = (text(&draft), text(&out), text(&previous));
+        self.sign_version(&self.version(version), version, &["one", "three"], edit);
+    }
+
+    /// The same with the signatures of the governors whose key files are named, into any file.
+    pub fn sign_version(&self, out: &Path, version: u64, keys: &[&str], edit: impl FnOnce(&str)) {
+        let previous = self.version(version - 1);
+        let draft = out.with_extension("draft");
+        let (draft, out, previous) = (text(&draft), text(out), text(&previous));
         let lasting = ["--expires-days", "3650", "--out", draft];
         done(&[&["register", "new", "--from", previous][..], &lasting].concat());
         edit(draft);
-        for seat in ["one", "three"] {
-            let key = governors.join(seat);
+        for key in keys {
+            let key = self.governor(key);
             let sign = ["register", "sign", "--draft", draft, "--key", text(&key)];
             done(&[&sign[..], &["--previous", previous, "--out", out]].concat());
         }
+    }
+
+    /// A governor's key file.
+    pub fn governor(&self, key: &str) -> PathBuf {
+        self.dir.path().join("governors").join(key)
     }
 
     /// Adds a member to a draft and to the community of the laboratory alerts.

@@ -136,7 +136,8 @@ impl<'a> Side<'a> {
         let under = |register: &Register| match manifest.addressees() {
             Addressees::Named(to) => to.contains(member),
             Addressees::Community(id) => register.community(id).is_some_and(|community| {
-                register.active_members(community).any(|m| m.id == *member)
+                community.receives(member)
+                    && register.active_members(community).any(|m| m.id == *member)
             }),
             Addressees::Federation => register.member(member).is_some(),
         };

@@ -152,9 +152,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Unseal(args) => inspect::unseal(&args, output),
         Command::Audit(command) => inspect::audit(&command, output),
-        Command::Register(command) => {
-            register::run(command, output.json()).map(|()| Exit::Done).map_err(Failure::refused)
-        }
+        Command::Register(command) => register::run(command, output).map(|()| Exit::Done),
         Command::Token(command) => token::run(&command, output),
         Command::Backup(args) => backup::backup(&args, output),
         Command::Restore(args) => backup::restore(&args, output),

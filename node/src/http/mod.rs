@@ -11,6 +11,7 @@ mod auth;
 mod log;
 mod problem;
 mod records;
+mod register;
 mod serve;
 mod stream;
 mod system;
@@ -90,6 +91,9 @@ fn routes() -> Vec<Route> {
         route("get", "/metrics", PROOF, get(system::metrics)),
         route("get", "/v1/status", Access::AnyOf(&Right::OURS), get(system::status)),
         route("get", "/v1/openapi.json", Access::AnyOf(&Right::ALL), get(system::openapi)),
+        route("get", "/v1/register", Access::AnyOf(&Right::ALL), get(register::in_force)),
+        route("get", "/v1/register/{version}", Access::AnyOf(&Right::ALL), get(register::version)),
+        route("post", "/v1/register", Access::AnyOf(&[Right::Publish]), post(register::take)),
         route("get", "/v1/stream", READ, get(stream::open)),
         route("get", "/v1/records", READ, get(records::page)),
         route("post", "/v1/records", Access::AnyOf(&[Right::Publish]), post(records::publish)),

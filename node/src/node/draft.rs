@@ -98,12 +98,18 @@ pub fn prepare(
     submission: Submission,
     now_ms: u64,
 ) -> Result<Prepared, Refusal> {
-    if super::status::register_expiry(register) == Expiry::Expired {
-        return Err(Refusal::fault(
-            "register-expired",
-            "cannot publish: the register has expired and its grace period is over",
-            "ask the governors for the next version",
-        ));
+    match super::register_expiry(register) {
+        Expiry::Valid => {}
+        Expiry::Grace { until_unix } => {
+            tracing::warn!(until_unix, "publishing under an expired register in its grace period");
+        }
+        Expiry::Expired => {
+            return Err(Refusal::fault(
+                "register-expired",
+                "cannot publish: the register has expired and its grace period is over",
+                "ask the governors for the next version",
+            ));
+        }
     }
     let Submission { community, record, to, audiences, language } = submission;
     let (id, record) = with_id(context, record, now_ms)?;

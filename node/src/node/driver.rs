@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sealwire_wire::id::MemberId;
+use sealwire_wire::register::{Register, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::context::Context;
@@ -41,7 +42,15 @@ pub enum Message {
     Input(Input),
     /// Entries of ours to log; the answer comes when they are durable.
     Log(Unit, oneshot::Sender<Result<Logged, Refusal>>),
+    /// The next version of the register, verified: the answer comes when it is durable and in
+    /// force.
+    Adopt(Box<Register>, oneshot::Sender<()>),
+    /// Another register of a version that we hold, as its governors signed it.
+    Fork(Box<Register>),
 }
+
+/// A version to be put in force, and who waits to hear it.
+type Adopting = Option<(Box<Register>, oneshot::Sender<()>)>;
 
 /// A picture of the machine after the last batch.
 #[derive(Debug, Clone, Default)]
@@ -105,8 +114,10 @@ impl Driver {
             }
             batch.extend(feedback.drain(..).map(Message::Input));
             let mut waiting = BTreeMap::new();
-            let orders = self.decide(&mut exchange, batch, &mut waiting);
-            let logged = match self.perform(orders, &mut waiting, &mut feedback) {
+            let mut adopting = None;
+            let orders = self.decide(&mut exchange, batch, &mut waiting, &mut adopting);
+            let next = adopting.as_ref().map(|(register, _)| register.as_ref());
+            let logged = match self.perform(orders, next, &mut waiting, &mut feedback) {
                 Ok(logged) => logged,
                 Err(CommitError::Append(
                     cause @ (AppendError::Full { .. } | AppendError::Write { .. }),
@@ -120,6 +131,7 @@ impl Driver {
                         "free space on the data directory's disk and publish again",
                     );
                     exchange = load(&self.context, exchange.connected().clone());
+                    adopting = None;
                     Vec::new()
                 }
                 Err(cause) => {
@@ -134,6 +146,11 @@ impl Driver {
                     return;
                 }
             };
+            if let Some((register, done)) = adopting {
+                exchange = self.put_in_force(*register, exchange.connected());
+                // Whoever brought the version may have gone away.
+                let _ = done.send(());
+            }
             self.context.set_heads(exchange.heads());
             self.show(&exchange);
             // Only now: whoever was answered finds the entry in everything that is shown.
@@ -152,6 +169,7 @@ impl Driver {
         exchange: &mut Exchange,
         batch: Vec<Message>,
         waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
+        adopting: &mut Adopting,
     ) -> Vec<Order> {
         let now = unix_ms();
         let mut units = Vec::new();
@@ -164,6 +182,9 @@ impl Driver {
                     waiting.insert(unit.token, reply);
                     units.push(unit);
                 }
+                // One at a time is offered; a second would find its sender answered by nobody.
+                Message::Adopt(register, done) => *adopting = Some((register, done)),
+                Message::Fork(register) => self.register_forked(&register),
             }
         }
         let mut orders = Vec::new();
@@ -179,6 +200,7 @@ impl Driver {
     fn perform(
         &mut self,
         orders: Vec<Order>,
+        next: Option<&Register>,
         waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
         feedback: &mut Vec<Input>,
     ) -> Result<Vec<Answered>, CommitError> {
@@ -191,6 +213,8 @@ impl Driver {
                 other => after.push(other),
             }
         }
+        // What came before it was verified under the version before.
+        facts.extend(next.map(|register| Fact::Register { bytes: register.bytes().to_vec() }));
         if !facts.is_empty() {
             let started = Instant::now();
             self.writer.commit(&facts)?;
@@ -234,6 +258,38 @@ impl Driver {
             }
             Some(Err(cause)) => {
                 tracing::error!(%log, text, %cause, "a log was forked, and the evidence cannot be kept");
+            }
+        }
+    }
+
+    /// Lets the next version count from here on. The machine is made again from what is durable,
+    /// with the members that there are now.
+    fn put_in_force(&self, register: Register, connected: &BTreeSet<MemberId>) -> Exchange {
+        let before = self.context.register();
+        let stays = |member: &&MemberId| {
+            let peer = |register: &Register| register.member(member).map(|m| m.peer_id.clone());
+            let active = register.member(member).is_some_and(|m| m.status == Status::Active);
+            active && peer(&before) == peer(&register)
+        };
+        let connected = connected.iter().filter(stays).cloned().collect();
+        let (version, fingerprint) = (register.version(), register.fingerprint());
+        self.context.set_register(register);
+        tracing::info!(version, fingerprint, "a new version of the register is in force");
+        load(&self.context, connected)
+    }
+
+    /// The governors signed two registers of one version: an operator must look.
+    pub(super) fn register_forked(&self, other: &Register) {
+        let (version, digest) = (other.version(), other.digest());
+        match self.writer.keep_register_fork(other) {
+            Ok(None) => {}
+            Ok(Some(file)) => {
+                Counters::add(&self.counters.register_forks, 1);
+                tracing::error!(version, %digest, evidence = %file.display(), "the register was forked: its governors have signed two of this version; this node keeps the one that it has (hint: call the governors; sealwire register diff compares the two)");
+            }
+            Err(cause) => {
+                Counters::add(&self.counters.register_forks, 1);
+                tracing::error!(version, %digest, %cause, "the register was forked, and the evidence cannot be kept");
             }
         }
     }

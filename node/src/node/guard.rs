@@ -24,9 +24,6 @@ pub const HEAD_WAIT: Duration = Duration::from_secs(3);
 /// The state of the comparison with peers.
 pub struct Guard {
     data: PathBuf,
-    quorum: usize,
-    /// The active peers.
-    peers: BTreeSet<MemberId>,
     state: Mutex<State>,
     /// Whether the comparison at the start is over.
     compared: watch::Sender<bool>,
@@ -34,6 +31,11 @@ pub struct Guard {
 
 #[derive(Default)]
 struct State {
+    quorum: usize,
+    /// The active peers.
+    peers: BTreeSet<MemberId>,
+    /// Why our keys are not those of the register in force.
+    unfit: Option<String>,
     restored: bool,
     confirmed_by: BTreeSet<MemberId>,
     behind: Option<(MemberId, u64)>,
@@ -46,9 +48,24 @@ impl Guard {
     /// `data` may hold the marker that a restore leaves; `quorum` of `peers` must then answer.
     pub fn new(data: PathBuf, quorum: usize, peers: BTreeSet<MemberId>) -> Self {
         let restored = backup::is_restored(&data);
-        let state = Mutex::new(State { restored, ..State::default() });
         let compared = watch::Sender::new(peers.is_empty());
-        Self { data, quorum, peers, state, compared }
+        let state = Mutex::new(State { quorum, peers, restored, ..State::default() });
+        Self { data, state, compared }
+    }
+
+    /// Takes the peers of a new version of the register, and why it lets our keys sign no more.
+    pub fn set_register(&self, quorum: usize, peers: BTreeSet<MemberId>, unfit: Option<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &unfit {
+            tracing::error!(
+                reason,
+                "nothing is signed any more: put the new keys in place and start this node again"
+            );
+        }
+        (state.quorum, state.peers, state.unfit) = (quorum, peers, unfit);
+        if state.confirmed_by.is_superset(&state.peers) {
+            self.compared.send_replace(true);
+        }
     }
 
     /// Waits until the comparison at the start is over, then answers like [`Self::check`].
@@ -62,7 +79,7 @@ impl Guard {
     pub fn waited(&self) {
         if !self.compared.send_replace(true) {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (answered, peers) = (state.confirmed_by.len(), self.peers.len());
+            let (answered, peers) = (state.confirmed_by.len(), state.peers.len());
             tracing::info!(answered, peers, "compared our head with the peers that answered");
         }
     }
@@ -73,7 +90,7 @@ impl Guard {
         if *self.compared.borrow() && !state.restored {
             return BTreeSet::new();
         }
-        self.peers.difference(&state.confirmed_by).cloned().collect()
+        state.peers.difference(&state.confirmed_by).cloned().collect()
     }
 
     /// An operator lets the node sign after a restore, although peers have not confirmed its head.
@@ -102,10 +119,10 @@ impl Guard {
             return;
         }
         state.confirmed_by.insert(member.clone());
-        if state.confirmed_by.is_superset(&self.peers) {
+        if state.confirmed_by.is_superset(&state.peers) {
             self.compared.send_replace(true);
         }
-        if state.restored && state.confirmed_by.len() >= self.quorum && state.behind.is_none() {
+        if state.restored && state.confirmed_by.len() >= state.quorum && state.behind.is_none() {
             state.restored = false;
             tracing::warn!(
                 peers = state.confirmed_by.len(),
@@ -180,9 +197,9 @@ impl Guard {
             None if state.restored => Some(format!(
                 "restored from a backup: {} of {} peers have confirmed our head",
                 state.confirmed_by.len(),
-                self.quorum
+                state.quorum
             )),
-            None => None,
+            None => state.unfit.clone(),
         }
     }
 
@@ -247,6 +264,28 @@ mod tests {
         guard.forked();
         guard.compared(&member("SG"), 5, 5);
         assert!(guard.check().unwrap_err().message.contains("another history"));
+    }
+
+    #[test]
+    fn a_register_that_ends_our_key_stops_signing_and_the_next_may_allow_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 1);
+        let ended = "version 2 of the register has ended our sign key";
+        guard.set_register(1, BTreeSet::from([member("SG")]), Some(ended.to_owned()));
+        assert!(guard.check().unwrap_err().message.contains(ended));
+        assert!(!guard.holds_back(), "no peer and no waiting can change it");
+        guard.set_register(1, BTreeSet::from([member("SG")]), None);
+        assert!(guard.check().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_start_does_not_wait_for_a_peer_that_a_new_register_has_suspended() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 1);
+        guard.compared(&member("SG"), 5, 5);
+        assert_eq!(guard.unasked(), BTreeSet::from([member("AU")]));
+        guard.set_register(1, BTreeSet::from([member("SG")]), None);
+        assert!(guard.ready().await.is_ok());
     }
 
     #[test]

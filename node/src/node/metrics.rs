@@ -37,6 +37,7 @@ counters! {
     orders_dropped "orders_dropped_total" "Network orders dropped because the queue was full.";
     not_announced "announcements_not_sent_total" "Announcements that found no peer.";
     alarms "alarms_total" "Logs that contradicted themselves.";
+    register_forks "register_forks_total" "Other registers found, validly signed, of a version held here.";
 }
 
 impl Counters {
@@ -65,6 +66,9 @@ impl NodeHandle {
         gauge("register_version", "", status.register_version);
         gauge("drafts", "", status.drafts as u64);
         gauge("deliveries_overdue", "", status.overdue as u64);
+        let expires = self.inner.context.register().expires_unix();
+        gauge("register_expires_seconds", "", u64::try_from(expires).unwrap_or_default());
+        gauge("register_forks", "", status.register_forks.len() as u64);
         for peer in status.peers {
             let label = format!("{{member=\"{}\"}}", peer.member);
             gauge("peer_connected", &label, u64::from(peer.connected));

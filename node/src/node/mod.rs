@@ -2,6 +2,7 @@
 //! door through which HTTP and the command line publish and read.
 
 mod adopt;
+mod catch_up;
 mod draft;
 mod drafts;
 mod driver;
@@ -13,8 +14,10 @@ mod reads;
 mod recover;
 mod startup;
 mod status;
+mod versions;
 mod witness;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ use sealwire_gossip as gossip;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::register::{Member, Register, Status as MemberStatus};
 use sealwire_wire::tile::Resource;
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -44,6 +47,9 @@ use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
 pub use status::Status;
+use status::register_expiry;
+pub use versions::Taken;
+use versions::Versions;
 pub use witness::Witnessed;
 
 /// How long after its expiry a register still serves, in seconds: 30 days, each start and each
@@ -77,7 +83,9 @@ struct Inner {
     guard: Arc<Guard>,
     drafts: Drafts,
     publisher: publish::Publisher,
-    announced: OnceCell<()>,
+    /// The version of the register that our log says is in force.
+    announced: tokio::sync::Mutex<Option<u64>>,
+    versions: Arc<Versions>,
     purpose_required: bool,
 }
 
@@ -106,7 +114,8 @@ pub async fn start(
     keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
     startup::ensure_cosign_pq(config, &mut keys);
     let (mut writer, reader) = startup::open_store(config, &keys)?;
-    let (register, new) = adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
+    let adopt::InForce { register, new, forks } =
+        adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
     startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
     for bytes in new {
         writer.commit(&[crate::store::Fact::Register { bytes }])?;
@@ -115,9 +124,13 @@ pub async fn start(
     let federation = register.federation().to_owned();
     let topics = peers::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);
-    let quorum = register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1);
-    let active = active_peers(&register, &config.member).map(|m| m.id.clone()).collect();
-    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum.max(1), active));
+    let active: BTreeSet<MemberId> =
+        active_peers(&register, &config.member).map(|m| m.id.clone()).collect();
+    let guard = Arc::new(Guard::new(config.data_dir.clone(), quorum(&register), active.clone()));
+    let size = reader.size(&config.member);
+    if let Some(unfit) = startup::unfit(&keys, &register, &config.member, size) {
+        guard.set_register(quorum(&register), active, Some(unfit));
+    }
     if let Some(reason) = accept_head {
         startup::accept_head(config, &mut writer, &reader, reason, now).map_err(Unusable)?;
         guard.accept();
@@ -149,16 +162,22 @@ pub async fn start(
         snapshot: snapshot_sender,
         counters: Arc::clone(&counters),
     };
+    for other in &forks {
+        driver.register_forked(other);
+    }
     let writer = std::thread::Builder::new()
         .name("writer".into())
         .spawn(move || driver.run(exchange, queue))
         .context("cannot start the writer thread")?;
+    let (versions, ahead) =
+        Versions::new(Arc::clone(&context), handle.clone(), inputs.clone(), Arc::clone(&guard));
     let peers = Peers::new(
         Arc::clone(&context),
         handle.clone(),
         inputs.clone(),
         Arc::clone(&counters),
         Arc::clone(&guard),
+        Arc::clone(&versions),
     );
     let (cursor_sender, cursor) = watch::channel(0);
     let mut seen = snapshot.clone();
@@ -166,6 +185,8 @@ pub async fn start(
         tokio::spawn(Arc::clone(&peers).listen(events)),
         tokio::spawn(Arc::clone(&peers).perform(order_queue)),
         tokio::spawn(Arc::clone(&peers).tick()),
+        tokio::spawn(Arc::clone(&peers).spread_versions(ahead)),
+        tokio::spawn(Arc::clone(&versions).watch(config.register.clone())),
         tokio::spawn(async move {
             loop {
                 let last = seen.borrow_and_update().cursor;
@@ -177,7 +198,7 @@ pub async fn start(
         }),
     ];
     let publisher = publish::Publisher::default();
-    let announced = OnceCell::new();
+    let announced = tokio::sync::Mutex::default();
     let purpose_required = config.reads.purpose_required;
     let inner = Inner {
         context,
@@ -189,6 +210,7 @@ pub async fn start(
         drafts,
         publisher,
         announced,
+        versions,
         purpose_required,
     };
     let node = NodeHandle { inner: Arc::new(inner) };
@@ -367,6 +389,26 @@ impl NodeHandle {
         witness::add_checkpoint(&self.inner, body).await
     }
 
+    /// Takes the next version of the register.
+    pub async fn take_register(&self, bytes: Vec<u8>) -> Result<Taken, Refusal> {
+        self.inner.versions.offer(bytes).await
+    }
+
+    /// A version of the register as its governors signed it; without a number the one in force.
+    pub fn register_version(&self, version: Option<u64>) -> Result<Vec<u8>, Refusal> {
+        let context = &self.inner.context;
+        let Some(version) = version else { return Ok(context.register().bytes().to_vec()) };
+        let held = crate::sync::held(&context.reader.register_versions(), version);
+        held.map(|register| register.bytes().to_vec()).ok_or_else(|| {
+            Refusal::new(
+                "unknown-register-version",
+                404,
+                format!("cannot give register version {version}: it is not held here"),
+                "GET /v1/status names the version in force",
+            )
+        })
+    }
+
     /// The last cursor of the feed, as it moves.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.inner.cursor.clone()
@@ -383,9 +425,16 @@ impl NodeHandle {
             tracing::warn!(code = refusal.code, %refusal, "cannot announce our seal key yet; it is tried again before the first publication");
         }
         let mut looks = tokio::time::interval(DRAFTS_EVERY);
+        let mut in_force = inner.versions.in_force();
         loop {
-            looks.tick().await;
-            publish::drafts(inner).await;
+            tokio::select! {
+                _ = looks.tick() => publish::drafts(inner).await,
+                Ok(()) = in_force.changed() => {
+                    if let Err(refusal) = publish::announce_self(inner).await {
+                        tracing::warn!(code = refusal.code, %refusal, "cannot log yet which register is in force");
+                    }
+                }
+            }
         }
     }
 }
@@ -399,7 +448,21 @@ fn active_peers<'a>(register: &'a Register, own: &'a MemberId) -> impl Iterator<
 }
 
 fn listed_peers(register: &Register, own: &MemberId) -> Vec<gossip::Peer> {
-    active_peers(register, own)
-        .map(|m| gossip::Peer { peer_id: m.peer_id.clone(), addresses: m.addresses.clone() })
-        .collect()
+    let peer = |m: &Member| {
+        let peer = gossip::Peer { peer_id: m.peer_id.clone(), addresses: m.addresses.clone() };
+        match gossip::check_peer(&peer) {
+            Ok(()) => peer,
+            // One bad address in a register must not part us from all others.
+            Err(cause) => {
+                tracing::error!(member = %m.id, %cause, "cannot dial a member: it has to dial us");
+                gossip::Peer { addresses: Vec::new(), ..peer }
+            }
+        }
+    };
+    active_peers(register, own).map(peer).collect()
+}
+
+/// How many peers have to confirm our head after a restore.
+fn quorum(register: &Register) -> usize {
+    register.communities().map(|c| c.witnesses as usize).max().unwrap_or(1).max(1)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sealwire_gossip::{Event, Events, Handle, Verdict as GossipVerdict};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::message::{Announcement, Item, MAX_GOSSIP_BYTES, Request, Response, WRAP};
+use sealwire_wire::register::{Community, Register};
 use sealwire_wire::statement::{Addressees, Body, Statement};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -20,6 +21,7 @@ use crate::store::Fact;
 use crate::sync;
 
 use super::driver::{Message, unix_ms};
+use super::versions::Versions;
 use super::{Counters, Guard};
 
 /// Messages of peers verified at once.
@@ -33,6 +35,10 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// How many ticks lie between two rounds of asking for missing audience secrets.
 const ASK_EVERY_TICKS: u64 = 4;
+/// The refusal of what was made under a newer register than ours.
+const NEWER: &str = "register-newer";
+/// How many ticks lie between two rounds of asking for versions of the register.
+const VERSIONS_EVERY_TICKS: u64 = 120;
 
 /// What the tasks share.
 pub struct Peers {
@@ -46,6 +52,8 @@ pub struct Peers {
     pub counters: Arc<Counters>,
     /// Whether we may sign.
     pub guard: Arc<Guard>,
+    /// Takes new versions of the register.
+    pub versions: Arc<Versions>,
     /// Bounds verification.
     pub verifying: Arc<Semaphore>,
 }
@@ -58,9 +66,10 @@ impl Peers {
         inputs: mpsc::Sender<Message>,
         counters: Arc<Counters>,
         guard: Arc<Guard>,
+        versions: Arc<Versions>,
     ) -> Arc<Self> {
         let verifying = Arc::new(Semaphore::new(MAX_VERIFYING));
-        Arc::new(Self { context, gossip, inputs, counters, guard, verifying })
+        Arc::new(Self { context, gossip, inputs, counters, guard, versions, verifying })
     }
 
     /// Takes the network's events until it ends.
@@ -78,7 +87,10 @@ impl Peers {
                     if let Some(member) = self.member(&peer) {
                         tracing::info!(%member, "peer connected");
                         self.tell(Input::Connected(member.clone())).await;
-                        tokio::spawn(async move { this.compare_heads(&member).await });
+                        tokio::spawn(async move {
+                            this.compare_heads(&member).await;
+                            this.catch_up(&member).await;
+                        });
                     }
                 }
                 Event::Disconnected { peer } => {
@@ -129,6 +141,9 @@ impl Peers {
             if self.inputs.send(Message::Input(Input::Tick)).await.is_err() {
                 return;
             }
+            if count.is_multiple_of(VERSIONS_EVERY_TICKS) {
+                self.ask_all_versions();
+            }
             // One round of asking at a time, beside the ticks: a silent peer delays nothing else.
             if count.is_multiple_of(ASK_EVERY_TICKS)
                 && let Ok(permit) = Arc::clone(&asking).try_acquire_owned()
@@ -163,6 +178,9 @@ impl Peers {
                 (GossipVerdict::Accept, Some(input))
             }
             Ok(Err(ignored)) => {
+                if ignored.refusal.code == NEWER {
+                    self.versions.behind(self.member(from));
+                }
                 Counters::add(&self.counters.ignored, 1);
                 tracing::debug!(code = ignored.refusal.code, "ignored a message");
                 (GossipVerdict::Ignore, None)
@@ -182,7 +200,10 @@ impl Peers {
             return refused("unknown-peer", "cannot answer: not in the register".to_owned());
         };
         match Request::from_bytes(bytes) {
-            Ok(request) => sync::serve(&self.context, &member, request, unix_ms()),
+            Ok(request) => {
+                self.versions.asked_by(&member, &request);
+                sync::serve(&self.context, &member, request, unix_ms())
+            }
             Err(e) => {
                 Counters::add(&self.counters.rejected, 1);
                 tracing::warn!(%member, cause = %e, "refused a malformed request");
@@ -208,7 +229,7 @@ impl Peers {
                 let answer = self.ask(&peer, &Request::Pull { log: log.clone(), from }).await;
                 let input = match answer {
                     Some(Response::Range(range)) => {
-                        self.verified(&log, sync::range(&self.context, &log, &peer, range))
+                        self.verified(&log, &peer, sync::range(&self.context, &log, &peer, range))
                     }
                     Some(Response::Nothing) => Input::PullEnded { log, failed: false },
                     _ => Input::PullEnded { log, failed: true },
@@ -219,7 +240,8 @@ impl Peers {
                 let request = Request::Fetch { log: log.clone(), indexes };
                 let input = match self.ask(&peer, &request).await {
                     Some(Response::Items { items, denial }) => {
-                        self.verified(&log, sync::fetched(&self.context, &log, &items, denial))
+                        let fetched = sync::fetched(&self.context, &log, &items, denial);
+                        self.verified(&log, &peer, fetched)
                     }
                     _ => Input::PullEnded { log, failed: true },
                 };
@@ -246,8 +268,16 @@ impl Peers {
         }
     }
 
-    fn verified(&self, log: &MemberId, checked: Result<Input, crate::admit::NotTaken>) -> Input {
+    fn verified(
+        &self,
+        log: &MemberId,
+        peer: &MemberId,
+        checked: Result<Input, crate::admit::NotTaken>,
+    ) -> Input {
         checked.unwrap_or_else(|e| {
+            if e.refusal.code == NEWER {
+                self.versions.behind(Some(peer.clone()));
+            }
             Counters::add(&self.counters.rejected, 1);
             tracing::warn!(%log, cause = %e, "refused an answer");
             Input::PullEnded { log: log.clone(), failed: true }
@@ -272,8 +302,9 @@ impl Peers {
                     topics.entry(federation_topic(&register)).or_default().push(item);
                 }
                 Addressees::Community(id) => {
-                    let members = register.community(id).map_or(0, |c| c.members.len());
-                    all_told &= members == register.members().count();
+                    let told = |c: &Community| c.members.iter().filter(|m| c.receives(m)).count();
+                    all_told &=
+                        register.community(id).map_or(0, told) == register.members().count();
                     topics.entry(community_topic(&register, id)).or_default().push(item);
                 }
                 Addressees::Named(to) => {
@@ -403,7 +434,7 @@ impl Peers {
         let _ = self.inputs.send(Message::Input(input)).await;
     }
 
-    fn member(&self, peer: &str) -> Option<MemberId> {
+    pub(super) fn member(&self, peer: &str) -> Option<MemberId> {
         self.context.register().member_by_peer_id(peer).map(|m| m.id.clone())
     }
 
@@ -413,19 +444,20 @@ impl Peers {
 }
 
 /// The topic that every member reads.
-pub fn federation_topic(register: &sealwire_wire::register::Register) -> String {
+pub fn federation_topic(register: &Register) -> String {
     format!("sealwire/1/{}", register.federation())
 }
 
 /// The topic that the members of a community read.
-pub fn community_topic(register: &sealwire_wire::register::Register, id: &str) -> String {
+pub fn community_topic(register: &Register, id: &str) -> String {
     format!("sealwire/1/{}/{id}", register.federation())
 }
 
 /// The topics that `own` reads.
-pub fn topics(register: &sealwire_wire::register::Register, own: &MemberId) -> BTreeSet<String> {
+pub fn topics(register: &Register, own: &MemberId) -> BTreeSet<String> {
     let communities = register.communities();
-    let mine = communities.filter(|c| release::member_of(register, own, &c.id).is_ok());
+    let mine =
+        communities.filter(|c| c.receives(own) && release::member_of(register, own, &c.id).is_ok());
     mine.map(|c| community_topic(register, &c.id)).chain([federation_topic(register)]).collect()
 }
 

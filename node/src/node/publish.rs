@@ -173,8 +173,14 @@ pub async fn drafts(inner: &Inner) {
 /// Logs our seal key and the register in force, where our log does not say them yet.
 pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
     inner.guard.ready().await?;
-    // Once, whoever comes first.
-    inner.announced.get_or_try_init(|| announcing(inner)).await.copied()
+    // Once for each version, whoever comes first.
+    let mut announced = inner.announced.lock().await;
+    let version = inner.context.register().version();
+    if *announced != Some(version) {
+        announcing(inner).await?;
+        *announced = Some(version);
+    }
+    Ok(())
 }
 
 async fn announcing(inner: &Inner) -> Result<(), Refusal> {

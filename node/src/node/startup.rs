@@ -1,7 +1,7 @@
 //! What a start takes: the store, and keys that fit the register in force.
 
 use anyhow::{anyhow, bail};
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{MemberId, ed25519_thumbprint};
 use sealwire_wire::message::Item;
 use sealwire_wire::register::{KeyUse, Register, Status};
 
@@ -60,6 +60,24 @@ pub fn ensure_cosign_pq(config: &Config, keys: &mut Keys) {
         ),
         Err(cause) => tracing::warn!(%cause, "cannot make an ML-DSA-44 cosign key"),
     }
+}
+
+/// Why the keys of this node may sign nothing at `size` of our log under a register, if so.
+pub fn unfit(keys: &Keys, register: &Register, own: &MemberId, size: u64) -> Option<String> {
+    let version = register.version();
+    let sign = ed25519_thumbprint(&keys.sign.verifying_key().to_bytes());
+    let log = keys.log.verifying_key().to_bytes();
+    let Some(member) = register.member(own) else {
+        return Some(format!("version {version} of the register has no member {own}"));
+    };
+    let use_ = if member.sign_key_at(&sign, size).is_none() {
+        KeyUse::Sign
+    } else if member.log_key().is_none_or(|key| key.public != log) {
+        KeyUse::Log
+    } else {
+        return None;
+    };
+    Some(format!("version {version} of the register has ended our {use_} key"))
 }
 
 /// Refuses keys that are not those that the register lists for us.

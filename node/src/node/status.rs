@@ -48,6 +48,10 @@ pub struct Status {
     pub register_version: u64,
     /// Its fingerprint.
     pub register_fingerprint: String,
+    /// When it expires (RFC 3339).
+    pub register_expires: String,
+    /// Other registers of versions held here, validly signed: files in `evidence/`.
+    pub register_forks: Vec<String>,
     /// Size of our log.
     pub size: u64,
     /// Drafts that wait until this node may sign.
@@ -103,6 +107,8 @@ impl NodeHandle {
             federation: register.federation().to_owned(),
             register_version: register.version(),
             register_fingerprint: register.fingerprint(),
+            register_expires: utc(register.expires_unix()),
+            register_forks: context.reader.register_forks(),
             size: snapshot.size,
             drafts: self.inner.drafts.list().len(),
             overdue: delivery::overdue(context, now).len(),
@@ -113,8 +119,12 @@ impl NodeHandle {
     }
 }
 
-/// Whether the register is in force now.
+/// Whether a register is in force now.
 pub(super) fn register_expiry(register: &Register) -> Expiry {
     let now = i64::try_from(driver::unix_ms() / 1000).unwrap_or(i64::MAX);
     register.check_expiry(now, REGISTER_GRACE_SECS)
+}
+
+fn utc(unix: i64) -> String {
+    jiff::Timestamp::from_second(unix).map_or_else(|_| unix.to_string(), |time| time.to_string())
 }

@@ -6,6 +6,9 @@
 //!
 //! This module knows nothing of how messages travel.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::cbor::{self, CborError, Reader, Value};
@@ -25,6 +28,9 @@ pub const MAX_PULL_LEAVES: u64 = 4096;
 pub const MAX_PROOF_NODES: usize = 128;
 /// Most entries in one message.
 pub const MAX_ITEMS: usize = 4096;
+
+/// Most versions of the register in one answer; what follows is asked for again.
+pub const MAX_REGISTERS: usize = 64;
 
 /// The class under which an audience entry's COSE_Encrypt travels in [`Item::sealed`].
 pub const WRAP: &str = "audience";
@@ -101,6 +107,13 @@ pub enum Request {
         /// What, where, and how to mend it.
         text: String,
     },
+    /// The versions of the register that follow the one of this number and digest.
+    Register {
+        /// Version in force at the asker.
+        version: u64,
+        /// Its digest.
+        digest: Digest,
+    },
     /// A log was forked, with the evidence.
     Forked {
         /// Whose log.
@@ -139,6 +152,9 @@ pub enum Response {
     Wrapped(Vec<u8>),
     /// How a checkpoint continues a smaller tree.
     Consistency(Consistency),
+    /// Signed registers, whole, in order: those that follow the asker's, or the answerer's own of
+    /// that version, if it is another.
+    Registers(Vec<Vec<u8>>),
 }
 
 /// How a checkpoint continues a smaller tree, checkable by itself.
@@ -280,6 +296,9 @@ impl Request {
                 "quarantined",
                 vec![Value::from(*index), code.as_str().into(), text.as_str().into()],
             ),
+            Self::Register { version, digest } => {
+                ("register", vec![Value::from(*version), cbor::bytes(digest.0)])
+            }
             Self::Forked { log, evidence } => {
                 ("forked", [log.as_str(), evidence].map(Value::from).to_vec())
             }
@@ -319,6 +338,10 @@ impl Request {
                 index: args.take_u64("0")?,
                 code: args.take_text("1")?,
                 text: args.take_text("2")?,
+            },
+            "register" => Self::Register {
+                version: args.take_u64("0")?,
+                digest: Digest(args.take_fixed("1")?),
             },
             "forked" => Self::Forked {
                 log: args.take_parsed("0", "a member id")?,
@@ -362,6 +385,10 @@ impl Response {
                 "consistency",
                 vec![checkpoint.as_str().into(), cbor::bytes(root.0), digests_value(proof)],
             ),
+            Self::Registers(versions) => {
+                let versions = versions.iter().map(|v| cbor::bytes(v.as_slice())).collect();
+                ("registers", vec![Value::Array(versions)])
+            }
         };
         encode_call(verb, args)
     }
@@ -392,6 +419,7 @@ impl Response {
                 root: Digest(args.take_fixed("1")?),
                 proof: read_digests(RESPONSE, args.take_bytes("2")?, MAX_PROOF_NODES)?,
             }),
+            "registers" => Self::Registers(read_registers(args.take_array("0")?)?),
             _ => return Err(cbor::shape(RESPONSE, "verb", "a known answer")),
         };
         args.finish()?;
@@ -423,6 +451,14 @@ fn read_denial(args: &mut Reader, at: &str) -> Result<Option<Vec<u8>>, CborError
     denial.map_err(|_| cbor::shape(RESPONSE, "denial", "a byte string"))
 }
 
+fn read_registers(versions: Vec<Value>) -> Result<Vec<Vec<u8>>, CborError> {
+    let bad = || cbor::shape(RESPONSE, "versions", "at most 64 byte strings");
+    if versions.len() > MAX_REGISTERS {
+        return Err(bad());
+    }
+    versions.into_iter().map(|v| v.into_bytes().map_err(|_| bad())).collect()
+}
+
 fn read_items(items: Vec<Value>) -> Result<Vec<Item>, CborError> {
     if items.len() > MAX_ITEMS {
         return Err(cbor::shape("message", "items", "at most 4096"));
@@ -446,6 +482,3 @@ fn read_digests(
     }
     Ok(digests.iter().map(|d| Digest(*d)).collect())
 }
-
-#[cfg(test)]
-mod tests;

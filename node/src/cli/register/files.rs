@@ -225,7 +225,7 @@ fn lines<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 }
 
 /// Reads a file; one byte above the limit is enough for the parser to refuse it.
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
     let cannot = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(cannot)?;
     let mut bytes = Vec::new();

@@ -4,13 +4,15 @@
 //! Everything happens on files, so that each governor can sign on a machine without a network.
 //! What may be in a register is decided by `sealwire_wire::register`; here are only the files.
 
+mod community;
+mod compare;
 pub(super) mod files;
+mod seats;
 mod show;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,9 +20,10 @@ use anyhow::{Context, Result, bail, ensure};
 use sealwire_schemas::Standard;
 use sealwire_wire::id::{Digest, MemberId, ed25519_thumbprint};
 use sealwire_wire::mldsa;
-use sealwire_wire::register::{Community, Draft, KeyUse, RegisterError, Status};
+use sealwire_wire::register::{Draft, KeyUse, RegisterError, Status};
 use serde_json::{Value, json};
 
+use super::output::{Failure, Output};
 use files::{
     Mode, exists, in_file, read_draft, read_governor, read_governor_secret, read_introduction,
     read_register, write,
@@ -28,9 +31,19 @@ use files::{
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Make, sign and read the federation's register.
+/// Make, sign, compare, publish and read the federation's register.
 #[derive(Debug, clap::Subcommand)]
 pub enum RegisterCommand {
+    /// What works on files alone.
+    #[command(flatten)]
+    Files(Box<FileCommand>),
+    /// Give a signed register to the own node, which verifies it and lets its peers have it.
+    Publish(compare::PublishArgs),
+}
+
+/// The commands on files, for machines without a network.
+#[derive(Debug, clap::Subcommand)]
+pub enum FileCommand {
     /// Make a governor's key: FILE is secret, FILE.pub.json is for the others.
     Governor(GovernorArgs),
     /// Begin a draft: of a new federation, or of the version after a signed register.
@@ -40,13 +53,23 @@ pub enum RegisterCommand {
     Add(AddCommand),
     /// Suspend a member in a draft, let it take part again, or mark it as having left.
     Status(StatusArgs),
-    /// Give a member in a draft a further key, or end one.
+    /// Give a member in a draft a further key, end one, or put one in the place of another.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Add, remove or give a new key to a governor's seat in a draft.
+    #[command(subcommand)]
+    Seat(seats::SeatCommand),
+    /// Set how many governors must sign.
+    Threshold(seats::ThresholdArgs),
+    /// Change or end a community in a draft.
+    #[command(subcommand)]
+    Community(community::CommunityCommand),
     /// Sign a draft as one governor; with enough signatures it becomes a register.
     Sign(SignArgs),
     /// Print a register or draft: members, communities, signatures, expiry and fingerprint.
     Show(ShowArgs),
+    /// Print what changed from one register or draft to another.
+    Diff(compare::DiffArgs),
 }
 
 /// Arguments of `register governor`.
@@ -90,7 +113,7 @@ pub enum AddCommand {
     /// Add members by the files with which they introduce themselves.
     Member(MemberArgs),
     /// Add a community.
-    Community(Box<CommunityArgs>),
+    Community(Box<community::CommunityArgs>),
 }
 
 /// Arguments of `register add member`.
@@ -103,51 +126,6 @@ pub struct MemberArgs {
     /// roles and addresses from the file.
     #[arg(required = true, value_name = "MEMBER.json")]
     pub introductions: Vec<PathBuf>,
-}
-
-/// Arguments of `register add community`.
-#[derive(Debug, clap::Args)]
-pub struct CommunityArgs {
-    /// The draft to change.
-    #[arg(long, value_name = "FILE")]
-    pub draft: PathBuf,
-    /// Id, such as substances.
-    #[arg(long)]
-    pub id: String,
-    /// Title.
-    #[arg(long)]
-    pub title: String,
-    /// The agreement it rests on.
-    #[arg(long)]
-    pub agreement: String,
-    /// Members, separated by commas.
-    #[arg(long, value_delimiter = ',', required = true)]
-    pub members: Vec<MemberId>,
-    /// Record kinds, separated by commas.
-    #[arg(long, value_delimiter = ',', required = true)]
-    pub kinds: Vec<String>,
-    /// Field classes, separated by commas.
-    #[arg(long, value_delimiter = ',', required = true)]
-    pub classes: Vec<String>,
-    /// Highest TLP label: CLEAR, GREEN, AMBER, AMBER+STRICT or RED.
-    #[arg(long)]
-    pub tlp: String,
-    /// Purposes that the agreement allows, separated by commas.
-    #[arg(long, value_delimiter = ',', required = true)]
-    pub purposes: Vec<String>,
-    /// Longest retention, in days.
-    #[arg(long, value_name = "N")]
-    pub retention_days: u32,
-    /// Cosignatures of other members after which an entry counts as witnessed.
-    #[arg(long, value_name = "K")]
-    pub witnesses: u32,
-    /// To how many of those to whom it is addressed a record must have come to count as delivered,
-    /// or `all`.
-    #[arg(long, value_name = "all|K", default_value = "all", value_parser = files::delivery)]
-    pub delivery: files::Delivery,
-    /// Put it in the place of the community with this id.
-    #[arg(long)]
-    pub replace: bool,
 }
 
 /// Arguments of `register status`.
@@ -169,11 +147,13 @@ pub struct StatusArgs {
 pub enum KeyCommand {
     /// Add a key that counts from a leaf index of the member's own log.
     Add(AddKeyArgs),
+    /// End the current key at a leaf index, and let a new one count from there.
+    Replace(AddKeyArgs),
     /// End or revoke a key: what it signed from a leaf index on does not count.
     End(EndKeyArgs),
 }
 
-/// Arguments of `register key add`.
+/// Arguments of `register key add` and `register key replace`.
 #[derive(Debug, clap::Args)]
 pub struct AddKeyArgs {
     /// The draft to change.
@@ -238,18 +218,17 @@ pub struct ShowArgs {
     pub previous: Option<PathBuf>,
 }
 
-/// Runs one command: data to standard output, as JSON if `json`.
-pub fn run(command: RegisterCommand, json: bool) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("cannot read the clock")?;
-    let now_unix = i64::try_from(now.as_secs()).context("cannot read the clock")?;
-    let report = execute(command, now_unix)?;
-    let mut out = io::stdout().lock();
-    if json {
-        writeln!(out, "{}", report.json)?;
-    } else {
-        writeln!(out, "{}", report.text.trim_end())?;
-    }
-    Ok(out.flush()?)
+/// Runs one command.
+pub fn run(command: RegisterCommand, output: Output) -> Result<(), Failure> {
+    let report = match command {
+        RegisterCommand::Publish(args) => compare::publish(&args)?,
+        RegisterCommand::Files(command) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::fault)?;
+            let now_unix = i64::try_from(now.as_secs()).map_err(Failure::fault)?;
+            execute(*command, now_unix).map_err(Failure::refused)?
+        }
+    };
+    output.say(&report.json, report.text.trim_end())
 }
 
 /// What a command has to say, in both forms.
@@ -259,17 +238,22 @@ struct Report {
     json: Value,
 }
 
-fn execute(command: RegisterCommand, now_unix: i64) -> Result<Report> {
+fn execute(command: FileCommand, now_unix: i64) -> Result<Report> {
     match command {
-        RegisterCommand::Governor(args) => governor(&args),
-        RegisterCommand::New(args) => new(&args, now_unix),
-        RegisterCommand::Add(AddCommand::Member(args)) => add_member(&args),
-        RegisterCommand::Add(AddCommand::Community(args)) => add_community(*args),
-        RegisterCommand::Status(args) => status(&args),
-        RegisterCommand::Key(KeyCommand::Add(args)) => add_key(&args),
-        RegisterCommand::Key(KeyCommand::End(args)) => end_key(&args),
-        RegisterCommand::Sign(args) => sign(&args),
-        RegisterCommand::Show(args) => show::show(&args, now_unix),
+        FileCommand::Governor(args) => governor(&args),
+        FileCommand::New(args) => new(&args, now_unix),
+        FileCommand::Add(AddCommand::Member(args)) => add_member(&args),
+        FileCommand::Add(AddCommand::Community(args)) => community::add(*args),
+        FileCommand::Status(args) => status(&args),
+        FileCommand::Key(KeyCommand::Add(args)) => add_key(&args),
+        FileCommand::Key(KeyCommand::Replace(args)) => replace_key(&args),
+        FileCommand::Key(KeyCommand::End(args)) => end_key(&args),
+        FileCommand::Seat(command) => seats::seat(&command),
+        FileCommand::Threshold(args) => seats::threshold(&args),
+        FileCommand::Community(command) => community::run(command),
+        FileCommand::Sign(args) => sign(&args),
+        FileCommand::Show(args) => show::show(&args, now_unix),
+        FileCommand::Diff(args) => compare::diff(&args),
     }
 }
 
@@ -352,35 +336,6 @@ fn add_member(args: &MemberArgs) -> Result<Report> {
     Ok(Report { text, json: json!({"added": added, "draft": args.draft}) })
 }
 
-fn add_community(args: CommunityArgs) -> Result<Report> {
-    let mut draft = read_draft(&args.draft)?;
-    let community = Community {
-        id: args.id,
-        title: args.title,
-        agreement: args.agreement,
-        members: distinct("--members", args.members)?,
-        kinds: distinct("--kinds", args.kinds)?,
-        classes: distinct("--classes", args.classes)?,
-        tlp_ceiling: args.tlp,
-        purposes: distinct("--purposes", args.purposes)?,
-        retention_days: args.retention_days,
-        witnesses: args.witnesses,
-        delivery: args.delivery.0,
-    };
-    if args.replace {
-        draft.set_community(&community);
-    } else {
-        draft.add_community(&community)?;
-    }
-    draft.check()?;
-    write(&args.draft, &draft.to_bytes(), Mode::Replace)?;
-    let id = community.id;
-    Ok(Report {
-        text: format!("added community {id}, {} members", community.members.len()),
-        json: json!({"community": id, "draft": args.draft}),
-    })
-}
-
 fn status(args: &StatusArgs) -> Result<Report> {
     let StatusArgs { draft, member, status } = args;
     edit(draft, |draft| draft.set_status(member, *status))?;
@@ -413,6 +368,18 @@ fn add_key(args: &AddKeyArgs) -> Result<Report> {
     Ok(Report {
         text: format!("added a {} key of {member} from leaf index {from}: {thumbprint}", r#use),
         json: json!({"member": member, "use": r#use.as_str(), "thumbprint": thumbprint,
+                     "from": from, "draft": draft}),
+    })
+}
+
+fn replace_key(args: &AddKeyArgs) -> Result<Report> {
+    let AddKeyArgs { draft, member, r#use, public, from } = args;
+    edit(draft, |draft| draft.replace_key(member, *r#use, &public.0, *from))?;
+    let thumbprint = ed25519_thumbprint(&public.0);
+    let use_ = r#use;
+    Ok(Report {
+        text: format!("the {use_} key of {member} is another from leaf index {from}: {thumbprint}"),
+        json: json!({"member": member, "use": use_.as_str(), "thumbprint": thumbprint,
                      "from": from, "draft": draft}),
     })
 }

@@ -101,7 +101,7 @@ fn show_json(
         json!({"id": c.id, "title": c.title, "agreement": c.agreement, "members": c.members,
                "kinds": c.kinds, "classes": c.classes, "tlpCeiling": c.tlp_ceiling,
                "purposes": c.purposes, "retentionDays": c.retention_days,
-               "witnesses": c.witnesses, "delivery": c.delivery})
+               "witnesses": c.witnesses, "delivery": c.delivery, "directions": directions(c)})
     };
     let schemas: BTreeMap<_, _> = summary
         .schemas
@@ -153,7 +153,15 @@ fn push_members(lines: &mut Vec<String>, summary: &Summary) {
             c.witnesses,
             c.delivery.map_or_else(|| "all".to_owned(), |k| k.to_string())
         ));
+        if !c.directions.is_empty() {
+            let only = c.directions.iter().map(|(member, way)| format!("{member} may only {way}"));
+            lines.push(format!("               {}", only.collect::<Vec<_>>().join("; ")));
+        }
     }
+}
+
+fn directions(community: &Community) -> BTreeMap<&str, &str> {
+    community.directions.iter().map(|(member, way)| (member.as_str(), way.as_str())).collect()
 }
 
 fn join(set: &BTreeSet<String>) -> String {

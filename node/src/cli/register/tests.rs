@@ -14,7 +14,7 @@ const NOW: i64 = 1_800_000_000;
 #[derive(Parser)]
 struct Line {
     #[command(subcommand)]
-    command: RegisterCommand,
+    command: FileCommand,
 }
 
 /// Runs a command line in which `@` stands for the directory.
@@ -151,6 +151,103 @@ fn a_draft_suspends_a_member_and_exchanges_its_keys() {
         let refused = format!("{:#}", stand(line).0.unwrap_err());
         assert!(refused.contains("FR"), "{refused}");
     }
+}
+
+#[test]
+fn governors_keys_and_the_threshold_change_and_the_difference_says_so() {
+    let directory = drafted();
+    let at = directory.path();
+    sealwire(at, "sign --draft @/draft --key @/a").unwrap();
+    sealwire(at, "sign --draft @/draft --key @/b --out @/1.json").unwrap();
+    sealwire(at, "new --from @/1.json --out @/2.draft").unwrap();
+    sealwire(at, "governor --seat c --out @/c2").unwrap();
+    sealwire(at, "governor --seat d --out @/d").unwrap();
+    let refused = sealwire(at, "seat add --draft @/2.draft @/c2.pub.json").unwrap_err();
+    assert!(format!("{refused:#}").contains("already has it"), "{refused:#}");
+    sealwire(at, "seat replace --draft @/2.draft @/c2.pub.json").unwrap();
+    sealwire(at, "seat add --draft @/2.draft @/d.pub.json").unwrap();
+    sealwire(at, "seat remove --draft @/2.draft --seat b").unwrap();
+    let refused = sealwire(at, "threshold --draft @/2.draft 4").unwrap_err();
+    assert!(format!("{refused:#}").contains("4 of 3"), "{refused:#}");
+    sealwire(at, "threshold --draft @/2.draft 3").unwrap();
+
+    let diff = || sealwire(at, "diff @/1.json @/2.draft").unwrap();
+    let difference = diff();
+    assert_eq!((&difference.json["from"], &difference.json["to"]), (&json!(1), &json!(2)));
+    assert_eq!(difference.json["follows"], false);
+    for part in ["governor b: - [", "governor d: + [", "threshold: 2 -> 3", "do not take"] {
+        assert!(difference.text.contains(part), "{part}: {}", difference.text);
+    }
+    for key in ["a", "c2", "d"] {
+        let line = format!("sign --draft @/2.draft --previous @/1.json --key @/{key}");
+        assert_eq!(sealwire(at, &line).unwrap().json["complete"], false, "{key}");
+    }
+    sealwire(at, "sign --draft @/2.draft --previous @/1.json --key @/b").unwrap();
+    assert_eq!(diff().json["follows"], true, "the old b signs for the old governors");
+    assert!(diff().text.contains("nodes that have the first take the second"));
+    let none = sealwire(at, "diff @/1.json @/1.json").unwrap();
+    assert!(none.text.contains("no difference"), "{}", none.text);
+}
+
+#[test]
+fn a_community_changes_in_what_is_named_and_ends() {
+    let directory = drafted();
+    let at = directory.path();
+    let community = |line: &str| {
+        let changed =
+            sealwire(at, &format!("community change --draft @/draft --id substances {line}"));
+        let shown = sealwire(at, "show @/draft").unwrap();
+        (changed.map_err(|e| format!("{e:#}")), shown.json["communities"][0].clone(), shown.text)
+    };
+    let (_, before, _) = community("--retention-days 100");
+    assert_eq!((&before["retentionDays"], &before["tlpCeiling"]), (&json!(100), &json!("AMBER")));
+    let (_, after, shown) = community("--direction SG=receive --tlp GREEN --purposes a,b");
+    assert_eq!(after["directions"], json!({"SG": "receive"}));
+    assert_eq!((&after["tlpCeiling"], &after["purposes"]), (&json!("GREEN"), &json!(["a", "b"])));
+    assert!(shown.contains("SG may only receive"), "{shown}");
+    let (_, both, _) = community("--direction SG=both");
+    assert_eq!(both["directions"], json!({}));
+    for (line, part) in [
+        ("--direction SG=sideways", "expected publish or receive"),
+        ("--direction SG", "MEMBER=publish"),
+        ("--direction FR=receive", "a member of the community"),
+        ("--direction SG=receive --direction ID=receive", "a member that publishes"),
+        ("--remove-members FR", "it is not in it"),
+        ("--add-members FR", "FR is not a member"),
+        ("--remove-members SG", "witnesses"),
+        ("", "nothing is changed"),
+    ] {
+        let (refused, now, _) = community(line);
+        let refused = refused.map(|_| ()).unwrap_err();
+        assert!(refused.contains(part), "{line}: {refused}");
+        assert_eq!(now, both, "{line}");
+    }
+    assert!(community("--remove-members SG --witnesses 0").0.is_ok());
+    assert!(community("--add-members SG").0.is_ok());
+    sealwire(at, "community end --draft @/draft --id substances").unwrap();
+    assert_eq!(sealwire(at, "show @/draft").unwrap().json["communities"], json!([]));
+    let refused = sealwire(at, "community end --draft @/draft --id substances").unwrap_err();
+    assert!(format!("{refused:#}").contains("does not have it"), "{refused:#}");
+}
+
+#[test]
+fn a_replaced_key_ends_where_its_successor_begins() {
+    let directory = drafted();
+    let at = directory.path();
+    let public = hex::encode(SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes());
+    let stranger =
+        format!("key replace --draft @/draft --member FR --use log --public {public} --from 9");
+    assert!(format!("{:#}", sealwire(at, &stranger).unwrap_err()).contains("FR"));
+    let line =
+        format!("key replace --draft @/draft --member SG --use log --public {public} --from 9");
+    let print = sealwire(at, &line).unwrap().json["thumbprint"].as_str().unwrap().to_owned();
+    let shown = sealwire(at, "show @/draft").unwrap();
+    let keys = shown.json["members"][1]["keys"].as_array().unwrap().clone();
+    let log: Vec<_> = keys.iter().filter(|k| k["use"] == "log").collect();
+    assert_eq!((&log[0]["until"], &log[1]["from"]), (&json!(9), &json!(9)));
+    assert_eq!(log[1]["thumbprint"], print);
+    let again = sealwire(at, &line.replace("log", "cosign")).unwrap_err();
+    assert!(format!("{again:#}").contains("no key serves two"), "{again:#}");
 }
 
 #[test]

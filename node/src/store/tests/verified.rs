@@ -63,6 +63,7 @@ fn register() -> Register {
         retention_days: 365,
         witnesses: 1,
         delivery: None,
+        directions: BTreeMap::new(),
     };
     draft.add_community(&community).unwrap();
     draft.sign(&key("governor"), None).unwrap();

@@ -29,6 +29,7 @@ fn every_message_is_read_back() {
         Request::Rewrap { audience: [1; 16] },
         Request::Consistency { log: "SG".parse().unwrap(), size: 3 },
         Request::Quarantined { index: 1, code: "c".into(), text: "t".into() },
+        Request::Register { version: 3, digest: Digest([7; 32]) },
     ] {
         assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
     }
@@ -55,6 +56,8 @@ fn every_message_is_read_back() {
             root: Digest([2; 32]),
             proof: vec![Digest([3; 32])],
         }),
+        Response::Registers(vec![]),
+        Response::Registers(vec![vec![1], vec![2]]),
     ] {
         assert_eq!(Response::from_bytes(&response.to_bytes()), Ok(response));
     }
@@ -65,6 +68,10 @@ fn refuses_surplus_arguments_and_unknown_verbs() {
     assert!(Request::from_bytes(&encode_call("head", vec!["ID".into(), 1.into()])).is_err());
     assert!(Request::from_bytes(&encode_call("nonsense", vec![])).is_err());
     assert!(Response::from_bytes(&encode_call("taken", vec![1.into()])).is_err());
+    let many = Response::Registers(vec![vec![1]; MAX_REGISTERS + 1]).to_bytes();
+    assert!(Response::from_bytes(&many).is_err());
+    let short = vec![1.into(), Value::Bytes(vec![7; 31])];
+    assert!(Request::from_bytes(&encode_call("register", short)).is_err());
 }
 
 proptest! {

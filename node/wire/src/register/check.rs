@@ -19,7 +19,7 @@ use super::form::{
     Roles, SPEC_VERSION, Signed,
 };
 use super::{
-    Community, CosignPqKey, KeyUse, MAX_COMMUNITIES, MAX_LIST, MAX_MEMBER_KEYS, MAX_MEMBERS,
+    Community, CosignPqKey, Direction, KeyUse, MAX_COMMUNITIES, MAX_LIST, MAX_MEMBER_KEYS, MAX_MEMBERS,
     MAX_NUMBER, MAX_SEATS, MAX_SIGNATURES, Member, MemberKey, SchemaRef, Status,
 };
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
@@ -366,6 +366,7 @@ fn community(
     for purpose in &purposes {
         require(is_token(purpose), &format!("{at}/purposes"), purpose, TOKEN)?;
     }
+    let directions = directions(&at, &raw.directions, &listed)?;
     Ok(Community {
         id: id.to_owned(),
         title: raw.title.clone(),
@@ -378,5 +379,28 @@ fn community(
         retention_days: raw.retention_days,
         witnesses: raw.witnesses,
         delivery: raw.delivery,
+        directions,
     })
+}
+
+/// Which members only publish or only receive. Somebody has to publish, and somebody to receive.
+fn directions(
+    at: &str,
+    raw: &BTreeMap<MemberId, String>,
+    members: &BTreeSet<MemberId>,
+) -> Result<BTreeMap<MemberId, Direction>, RegisterError> {
+    let at = format!("{at}/directions");
+    let mut directions = BTreeMap::new();
+    for (member, word) in raw {
+        let at = format!("{at}/{member}");
+        require(members.contains(member), &at, member, "a member of the community")?;
+        let direction = word.parse().map_err(|_| field(&at, word, "publish or receive"))?;
+        directions.insert(member.clone(), direction);
+    }
+    for only in [Direction::Publish, Direction::Receive] {
+        let all = members.iter().all(|m| directions.get(m) == Some(&only));
+        let expected = "a member that publishes and a member that receives";
+        require(!all, &at, &format!("every member may only {only}"), expected)?;
+    }
+    Ok(directions)
 }

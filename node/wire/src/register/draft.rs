@@ -172,6 +172,12 @@ impl Draft {
         Ok(())
     }
 
+    /// Gives a governor's seat a new key in the place of its old one.
+    pub fn replace_seat(&mut self, name: &str, public: &[u8; 32]) -> Result<(), RegisterError> {
+        self.remove_seat(name)?;
+        self.add_seat(name, public)
+    }
+
     /// The names of the seats.
     pub fn seats(&self) -> Vec<String> {
         self.envelope.signed.sealwire.seats.keys().cloned().collect()
@@ -228,6 +234,7 @@ impl Draft {
         if status == Status::Left {
             for community in sealwire.communities.values_mut() {
                 community.members.retain(|m| m != id);
+                community.directions.remove(id);
             }
         }
         Ok(())
@@ -279,6 +286,24 @@ impl Draft {
         Ok(())
     }
 
+    /// Ends the member's current key of a use at a leaf index of its own log, and lets a new one
+    /// count from there. Of several current sign keys all are ended.
+    pub fn replace_key(
+        &mut self,
+        id: &MemberId,
+        use_: KeyUse,
+        public: &[u8; 32],
+        from: u64,
+    ) -> Result<(), RegisterError> {
+        let members = &mut self.edit().sealwire.members;
+        let member = members.get_mut(id).ok_or_else(|| absent("member", id.as_str()))?;
+        let current = |k: &&mut RawMemberKey| k.use_ == use_.as_str() && k.until.is_none();
+        for key in member.keys.iter_mut().filter(current) {
+            key.until = Some(from);
+        }
+        self.add_key(id, use_, public, from)
+    }
+
     /// Adds a community, or puts it in the place of the one with its id.
     pub fn set_community(&mut self, community: &Community) {
         let raw = RawCommunity {
@@ -292,6 +317,11 @@ impl Draft {
             retention_days: community.retention_days,
             witnesses: community.witnesses,
             delivery: community.delivery,
+            directions: community
+                .directions
+                .iter()
+                .map(|(member, direction)| (member.clone(), direction.as_str().to_owned()))
+                .collect(),
         };
         self.edit().sealwire.communities.insert(community.id.clone(), raw);
     }
@@ -303,6 +333,12 @@ impl Draft {
         }
         self.set_community(community);
         Ok(())
+    }
+
+    /// Takes a community out. Earlier versions keep what it was.
+    pub fn remove_community(&mut self, id: &str) -> Result<(), RegisterError> {
+        let removed = self.edit().sealwire.communities.remove(id);
+        removed.map(|_| ()).ok_or_else(|| absent("community", id))
     }
 
     /// Pins the schema of a record kind.
@@ -368,6 +404,11 @@ impl Draft {
             Some(previous) => previous.update(&self.to_bytes()),
             None => Register::trust_first(&self.to_bytes(), None),
         }
+    }
+
+    /// The signed part.
+    pub(super) fn signed(&self) -> &Signed {
+        &self.envelope.signed
     }
 
     /// The signed part, for a change: signatures that were there do not fit any more.

@@ -131,6 +131,8 @@ pub(super) struct RawCommunity {
     pub witnesses: u32,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub delivery: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub directions: BTreeMap<MemberId, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

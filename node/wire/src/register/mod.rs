@@ -15,6 +15,7 @@
 //! clocks and of how a register reached us.
 
 mod check;
+mod diff;
 mod draft;
 mod error;
 mod field;
@@ -26,12 +27,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use diff::{Change, Difference, difference};
 pub use draft::{Draft, SignatureState, Summary, governor_key_id};
 pub use error::{Document, RegisterError};
 pub use field::peer_id;
 pub use introduction::{Introduction, MAX_INTRODUCTION_BYTES};
 pub use model::{
-    Community, CosignPqKey, KeyUse, Member, MemberKey, SchemaRef, Status, UnknownWord,
+    Community, CosignPqKey, Direction, KeyUse, Member, MemberKey, SchemaRef, Status, UnknownWord,
 };
 
 use crate::id::{Digest, MemberId};
@@ -111,6 +113,29 @@ impl Register {
         next.signed_by_governors_of(self)?;
         next.signed_by_governors_of(&next)?;
         Ok(next)
+    }
+
+    /// Verifies another document of this same version, signed by governors who could sign this
+    /// one: proof that the register was forked. `previous` is the version before this one, if it
+    /// is held; without it the governors of this version have to have signed.
+    pub fn fork(&self, previous: Option<&Self>, bytes: &[u8]) -> Result<Self, RegisterError> {
+        let other = Self::read(bytes)?;
+        if other.version != self.version || other.digest == self.digest {
+            return Err(RegisterError::Version { current: self.version, found: other.version });
+        }
+        match previous {
+            Some(previous) => other.follows(previous)?,
+            None if other.federation() != self.federation() => {
+                return Err(RegisterError::Federation {
+                    current: self.federation().to_owned(),
+                    found: other.federation().to_owned(),
+                });
+            }
+            None => {}
+        }
+        other.signed_by_governors_of(previous.unwrap_or(self))?;
+        other.signed_by_governors_of(&other)?;
+        Ok(other)
     }
 
     /// Whether this version is in force at `now_unix`.

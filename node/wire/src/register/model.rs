@@ -223,6 +223,42 @@ fn ends_no_later(until: Option<u64>, old: Option<u64>) -> bool {
     old.is_none_or(|end| until.is_some_and(|until| until <= end))
 }
 
+/// What the agreement lets a member do in a community, where it is less than both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// It publishes to the community, and nothing of the community is addressed to it.
+    Publish,
+    /// It receives what others publish, and publishes nothing.
+    Receive,
+}
+
+impl Direction {
+    /// The word in the register.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Receive => "receive",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Direction {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Publish, Self::Receive]
+            .into_iter()
+            .find(|d| d.as_str() == text)
+            .ok_or_else(|| UnknownWord { found: text.to_owned(), expected: "publish or receive" })
+    }
+}
+
 /// A sharing group under one agreement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Community {
@@ -249,6 +285,20 @@ pub struct Community {
     /// To how many of those to whom it is addressed a record must have come to count as
     /// delivered; to all of them if there is no number.
     pub delivery: Option<u32>,
+    /// The members that only publish, or only receive; every other member does both.
+    pub directions: BTreeMap<MemberId, Direction>,
+}
+
+impl Community {
+    /// Whether a member of the community may publish in it.
+    pub fn publishes(&self, member: &MemberId) -> bool {
+        self.members.contains(member) && self.directions.get(member) != Some(&Direction::Receive)
+    }
+
+    /// Whether what is published in the community may be addressed to a member.
+    pub fn receives(&self, member: &MemberId) -> bool {
+        self.members.contains(member) && self.directions.get(member) != Some(&Direction::Publish)
+    }
 }
 
 /// The schema that the register pins for a record kind.

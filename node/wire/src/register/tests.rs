@@ -1,5 +1,8 @@
 //! Claims about the register, told as stories of one small federation.
 
+mod attacks;
+mod life;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
@@ -56,6 +59,7 @@ fn community(name: &str, members: &[&str], witnesses: u32) -> Community {
         retention_days: 365,
         witnesses,
         delivery: None,
+        directions: BTreeMap::new(),
     }
 }
 
@@ -413,31 +417,6 @@ fn introductions_catch_a_changed_byte_and_a_swapped_key() {
     let roles = vec!["administration".to_owned()];
     let swapped = Introduction::new(id("ID"), names, roles, Vec::new(), keys, &key("d")).unwrap();
     assert_eq!(draft.add_member(&swapped).unwrap_err().code(), "introduction-other-keys");
-}
-
-/// Writes a chain of three versions with a change of governors, for readers in other languages:
-/// `SEALWIRE_REGISTER_DIR=… cargo test -p sealwire-wire register`.
-#[test]
-fn writes_a_chain_for_other_readers_when_asked() {
-    let one = first();
-    let mut two = Draft::next(&one, EXPIRES + 86_400).unwrap();
-    two.remove_seat("g3").unwrap();
-    two.add_seat("h1", &public("h1")).unwrap();
-    two.add_seat("h2", &public("h2")).unwrap();
-    two.set_threshold(3);
-    sign(&mut two, Some(&one), &["g1", "g2", "h1"]);
-    let two = two.finish(Some(&one)).unwrap();
-    let mut three = Draft::next(&two, EXPIRES + 172_800).unwrap();
-    three.set_status(&id("AU"), Status::Suspended).unwrap();
-    sign(&mut three, Some(&two), &["g1", "h1", "h2"]);
-    let three = three.finish(Some(&two)).unwrap();
-    if let Some(directory) = std::env::var_os("SEALWIRE_REGISTER_DIR") {
-        let directory = std::path::PathBuf::from(directory);
-        for register in [&one, &two, &three] {
-            let name = format!("{}.register.json", register.version());
-            std::fs::write(directory.join(name), register.bytes()).unwrap();
-        }
-    }
 }
 
 proptest! {

@@ -1,0 +1,97 @@
+//! A community in which one member only receives and another only publishes.
+
+use ed25519_dalek::SigningKey;
+use sealwire_wire::cbor::{self, Value as CborValue};
+use sealwire_wire::id::Digest;
+use sealwire_wire::register::{Direction, Draft, Introduction};
+use sealwire_wire::statement::{Body, RecordManifest};
+use serde_json::json;
+
+use super::*;
+
+fn id(text: &str) -> MemberId {
+    text.parse().unwrap()
+}
+
+fn key(name: &str) -> SigningKey {
+    SigningKey::from_bytes(&Digest::of(name.as_bytes()).0)
+}
+
+/// ID does both, AU only receives, SG only publishes.
+fn register() -> Register {
+    let public = |name: &str| key(name).verifying_key().to_bytes();
+    let mut draft = Draft::new("test.example", 1, 4_000_000_000).unwrap();
+    draft.add_seat("governor", &public("governor")).unwrap();
+    draft.set_schema("lab-alert", "urn:schema", Digest([7; 32]));
+    for member in ["ID", "SG", "AU"] {
+        let [node, log, cosign] =
+            ["node", "log", "cosign"].map(|u| public(&format!("{member} {u}")));
+        let names = BTreeMap::from([("en".to_owned(), member.to_owned())]);
+        let roles = vec!["administration".to_owned()];
+        let keys = (&node, &log, &cosign);
+        let sign = key(&format!("{member} sign"));
+        let introduction = Introduction::new(id(member), names, roles, Vec::new(), keys, &sign);
+        draft.add_member(&introduction.unwrap()).unwrap();
+    }
+    let set = |items: &[&str]| items.iter().map(|i| (*i).to_owned()).collect::<BTreeSet<_>>();
+    draft.set_community(&Community {
+        id: "labs".to_owned(),
+        title: "Laboratories".to_owned(),
+        agreement: "MoU 2026/1".to_owned(),
+        members: ["ID", "SG", "AU"].map(id).into(),
+        kinds: set(&["lab-alert"]),
+        classes: set(&["open", "core"]),
+        tlp_ceiling: "AMBER".to_owned(),
+        purposes: set(&["risk-analysis"]),
+        retention_days: 365,
+        witnesses: 1,
+        delivery: None,
+        directions: BTreeMap::from([
+            (id("AU"), Direction::Receive),
+            (id("SG"), Direction::Publish),
+        ]),
+    });
+    draft.sign(&key("governor"), None).unwrap();
+    draft.finish(None).unwrap()
+}
+
+fn plan_of(publisher: &str, to: Option<&str>) -> Result<Plan, Refusal> {
+    let wish = Wish { to: to.map(|to| BTreeSet::from([id(to)])), ..Wish::default() };
+    let handling = json!({"tlp": "TLP:GREEN", "purpose": ["risk-analysis"]});
+    let classes = BTreeSet::from([FieldClass::Open, FieldClass::Core]);
+    plan(&register(), &id(publisher), "labs", "lab-alert", &handling, &classes, &wish)
+}
+
+#[test]
+fn who_only_receives_publishes_nothing_and_who_only_publishes_is_sent_nothing() {
+    let refused = plan_of("AU", None).unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.status), ("direction-not-in-agreement", 403));
+    let only_au = BTreeSet::from([id("AU")]);
+    assert!(plan_of("ID", None).unwrap().classes.values().all(|to| *to == only_au));
+    assert_eq!(plan_of("ID", Some("SG")).unwrap_err().code, "member-not-entitled");
+    let both = BTreeSet::from([id("AU"), id("ID")]);
+    assert!(plan_of("SG", None).unwrap().classes.values().all(|to| *to == both));
+}
+
+#[test]
+fn an_entry_for_the_community_is_addressed_to_those_who_receive() {
+    let manifest = Manifest {
+        federation: "test.example".into(),
+        register: 1,
+        nonce: [0; 32],
+        heads: BTreeMap::new(),
+        body: Body::Record(RecordManifest {
+            kind: "lab-alert".into(),
+            community: "labs".into(),
+            to: None,
+            schema: "urn:schema".into(),
+            schema_digest: Digest([7; 32]),
+            code_lists: BTreeMap::new(),
+            handling: cbor::map([("tlp", CborValue::from("GREEN"))]),
+            relation: None,
+            parts: BTreeMap::new(),
+        }),
+    };
+    let to = |member: &str| addressed(&register(), &manifest, &id(member));
+    assert_eq!([to("ID"), to("AU"), to("SG"), to("FR")], [true, true, false, false]);
+}
