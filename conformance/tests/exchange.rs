@@ -20,6 +20,7 @@ mod stories {
     mod import;
     mod judges;
     mod kept;
+    mod keys;
     mod mirror;
     mod refusals;
     mod register;

@@ -105,7 +105,11 @@ impl World {
             let (head, cosigned) = (held.head.clone(), held.cosigned.clone());
             (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned, None))
         });
-        let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2) };
+        let keys = HeadKeys {
+            log: key(member, 1),
+            cosign: key(member, 2),
+            may_sign: Box::new(|_, _| true),
+        };
         let own = store[member].frontier(store[member].leaves.len());
         let mirrors = mirrors.collect();
         let machine = Exchange::new(
@@ -155,7 +159,10 @@ impl World {
             }
             Order::Accuse { log, .. } => panic!("{member} accuses the honest {log}"),
             Order::Alarm { log, text, .. } => panic!("{member} accuses the honest {log}: {text}"),
-            Order::Report { .. } | Order::Logged { .. } | Order::Learn { .. } => {}
+            Order::Report { .. }
+            | Order::Logged { .. }
+            | Order::Misplaced { .. }
+            | Order::Learn { .. } => {}
         }
     }
 
@@ -171,7 +178,8 @@ impl World {
                     assert_eq!(held.leaves.len() as u64, item.index, "our log has no gap");
                     held.leaves.push(statement.digest());
                 }
-                let entry = Authentic { index: item.index, statement, sealed: item.sealed };
+                let entry =
+                    Authentic { index: item.index, statement, sealed: item.sealed, void: false };
                 held.entries.insert(item.index, entry);
             }
             Fact::Leaves { log, from, digests } => {

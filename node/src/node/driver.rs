@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::context::Context;
 use crate::exchange::{Exchange, HeadKeys, Input, MAX_GAPS, Mirror, Order, Unit};
+use crate::issue::sign_key_not_valid;
 use crate::journal::AppendError;
 use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Writer};
@@ -209,6 +210,11 @@ impl Driver {
                         logged.push((reply, Logged { index, size }));
                     }
                 }
+                Order::Misplaced { token, index } => {
+                    if let Some(reply) = waiting.remove(&token) {
+                        let _ = reply.send(Err(sign_key_not_valid(index)));
+                    }
+                }
                 Order::Learn { log, index, manifest } => {
                     self.context.learn(&log, index, &manifest);
                 }
@@ -271,7 +277,7 @@ impl Driver {
 }
 
 /// Builds the machine from what is durable.
-pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
+pub fn load(context: &Arc<Context>, connected: BTreeSet<MemberId>) -> Exchange {
     let reader = &context.reader;
     let register = context.register();
     let mut mirrors = BTreeMap::new();
@@ -294,7 +300,12 @@ pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
         let mirror = Mirror::held(frontier, head, gaps, cosigned, evidence);
         mirrors.insert(member.id.clone(), mirror);
     }
-    let keys = HeadKeys { log: context.keys.log.clone(), cosign: context.keys.cosign.clone() };
+    let signs = Arc::clone(context);
+    let keys = HeadKeys {
+        log: context.keys.log.current().clone(),
+        cosign: context.keys.cosign.current().clone(),
+        may_sign: Box::new(move |key, index| signs.issuer.may_sign(key, index)),
+    };
     let own = context.own.clone();
     let frontier = reader.frontier(&own);
     Exchange::new(context.federation(), own, keys, frontier, mirrors, connected)

@@ -5,6 +5,7 @@ mod adopt;
 mod draft;
 mod drafts;
 mod driver;
+mod epochs;
 mod guard;
 mod metrics;
 mod peers;
@@ -28,7 +29,7 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use crate::config::Config;
 use crate::context::Context;
 use crate::feed::{self, Delivery, Reading, RecordView};
-use crate::keys::Keys;
+use crate::keys::{Keys, Source, Windows};
 use crate::locodes;
 use crate::refusal::Refusal;
 use crate::store::KeptRead;
@@ -76,6 +77,7 @@ struct Inner {
     drafts: Drafts,
     publisher: publish::Publisher,
     announced: OnceCell<()>,
+    windows: Windows,
     purpose_required: bool,
 }
 
@@ -142,13 +144,15 @@ pub struct Unusable(anyhow::Error);
 pub async fn start(
     config: &Config,
     accept_head: Option<&str>,
+    passphrase: &Source,
 ) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
-    let mut keys = Keys::open(&config.keys_dir)?;
-    keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
+    let mut keys = Keys::open(&config.keys_dir, passphrase).map_err(|e| Unusable(e.into()))?;
+    let windows = Windows::of(&config.keys);
+    keys.ensure_epoch(now / 1000, windows)?;
     let (mut writer, reader) = startup::open_store(config, &keys)?;
     let (register, new) = adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
-    startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
+    startup::choose_keys(config, &mut keys, &register).map_err(Unusable)?;
     for bytes in new {
         writer.commit(&[crate::store::Fact::Register { bytes }])?;
     }
@@ -170,7 +174,7 @@ pub async fn start(
     }
 
     let (handle, events) = gossip::start(gossip::Config {
-        seed: *keys.node,
+        seed: keys.node.current().to_bytes(),
         listen: config.p2p_listen.clone(),
         peers: peers_listed,
         topics: topics.into_iter().collect(),
@@ -230,6 +234,7 @@ pub async fn start(
         drafts,
         publisher,
         announced,
+        windows,
         purpose_required,
     };
     let node = NodeHandle { inner: Arc::new(inner) };
@@ -463,9 +468,12 @@ impl NodeHandle {
             tracing::warn!(code = refusal.code, %refusal, "cannot announce our seal key yet; it is tried again before the first publication");
         }
         let mut looks = tokio::time::interval(DRAFTS_EVERY);
+        let mut turns = tokio::time::interval(epochs::TURN_EVERY);
         loop {
-            looks.tick().await;
-            publish::drafts(inner).await;
+            tokio::select! {
+                _ = looks.tick() => publish::drafts(inner).await,
+                _ = turns.tick() => epochs::turn(inner, driver::unix_ms()).await,
+            }
         }
     }
 }

@@ -47,8 +47,8 @@ pub fn accept_head(
     Ok(())
 }
 
-/// Refuses keys that are not those that the register lists for us.
-pub fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyhow::Result<()> {
+/// Takes the keys into use that the register lists for us, and refuses others.
+pub fn choose_keys(config: &Config, keys: &mut Keys, register: &Register) -> anyhow::Result<()> {
     let member = register.member(&config.member).ok_or_else(|| {
         anyhow!(
             "cannot start: the register (version {}) has no member {} (hint: send your member.json to a governor)",
@@ -62,17 +62,23 @@ pub fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyh
             "this member is not active in the register"
         );
     }
-    let node = ed25519_dalek::SigningKey::from_bytes(&keys.node).verifying_key().to_bytes();
-    let ours = [
-        (KeyUse::Node, node),
-        (KeyUse::Log, keys.log.verifying_key().to_bytes()),
-        (KeyUse::Cosign, keys.cosign.verifying_key().to_bytes()),
-        (KeyUse::Sign, keys.sign.verifying_key().to_bytes()),
+    let sets = [
+        (KeyUse::Node, &mut keys.node),
+        (KeyUse::Log, &mut keys.log),
+        (KeyUse::Cosign, &mut keys.cosign),
+        (KeyUse::Sign, &mut keys.sign),
     ];
-    for (use_, public) in ours {
-        if !member.keys.iter().any(|k| k.use_ == use_ && k.public == public) {
+    for (use_, set) in sets {
+        // The one in force; a member that takes part no more may have none.
+        let listed = member.keys.iter().filter(|key| key.use_ == use_);
+        let chosen = match member.current(use_) {
+            // Which of several sign keys signs is a matter of the place in the log.
+            Some(current) if use_ != KeyUse::Sign => set.choose(&current.public),
+            _ => listed.rev().any(|key| set.choose(&key.public)),
+        };
+        if !chosen {
             bail!(
-                "cannot start: the {} key in {} is not the one that the register lists for {} (hint: restore the right keys, or have the register changed)",
+                "cannot start: no {} key in {} is the one that the register lists for {} (hint: restore the right keys, or have the register list a key of `sealwire keys list`)",
                 use_.as_str(),
                 config.keys_dir.display(),
                 config.member
