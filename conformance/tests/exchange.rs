@@ -21,6 +21,7 @@ mod stories {
     mod import;
     mod judges;
     mod kept;
+    mod keys;
     mod mirror;
     mod reads;
     mod refusals;

@@ -59,6 +59,8 @@ pub struct Authentic {
     pub statement: AuthenticStatement,
     /// Sealed parts, each of the length that the statement says.
     pub sealed: BTreeMap<String, Vec<u8>>,
+    /// Set when its key was ended before this place: the entry is held, and counts for nothing.
+    pub void: bool,
 }
 
 impl Authentic {
@@ -167,7 +169,13 @@ pub fn authenticate(
             format!("cannot accept entry: {log} is suspended or has left"),
         ));
     }
-    let key = member.sign_key_at(&statement.key_id(), item.index).ok_or_else(|| {
+    let void = is_void(register, log, item.index, &statement);
+    let key = if void {
+        member.sign_key(&statement.key_id())
+    } else {
+        member.sign_key_at(&statement.key_id(), item.index)
+    };
+    let key = key.ok_or_else(|| {
         reject(
             "key-not-valid-here",
             format!(
@@ -180,8 +188,25 @@ pub fn authenticate(
     let statement =
         statement.verify(&public).map_err(|e| reject("signature-invalid", e.to_string()))?;
     check_sealed(&statement, item)?;
-    let entry = Authentic { index: item.index, statement, sealed: item.sealed.clone() };
+    let entry = Authentic { index: item.index, statement, sealed: item.sealed.clone(), void };
     Ok(entry)
+}
+
+/// Whether an entry of `log` is signed by a key of its owner that the register has ended before
+/// it. Whoever had the key could have signed it: it stands in the log, and says nothing.
+pub fn is_void(register: &Register, log: &MemberId, index: u64, statement: &Statement) -> bool {
+    let key = register.member(log).and_then(|member| member.sign_key(&statement.key_id()));
+    key.and_then(|key| key.until).is_some_and(|until| until <= index)
+}
+
+/// Why an entry counts for nothing whose key was ended before it.
+pub fn void(log: &MemberId, index: u64) -> Refusal {
+    Refusal::new(
+        "key-ended",
+        422,
+        format!("cannot accept entry {index} of {log}: its key was ended before it"),
+        "ask the originator whether it made this entry; if so it publishes it again",
+    )
 }
 
 /// Checks an authentic statement against the agreement and the standard. What is refused is

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::journal::{Journal, JournalFault, Position};
+use crate::keys::MASTER_FILE;
 use crate::store::format::{self, FormatError};
 use crate::store::{Fact, FactError};
 
@@ -74,6 +75,13 @@ pub enum BackupError {
     /// Keys were asked for, and there are none in it.
     #[error("cannot restore keys: the backup was made without (hint: leave the keys out)")]
     NoKeys,
+    /// The keys would be in it in clear.
+    #[error(
+        "cannot back up the keys in {}: they are plain files, and a backup holds no key in clear \
+         (hint: set a passphrase with `sealwire keys passphrase`, or leave the keys out)",
+        .0.display()
+    )]
+    PlainKeys(PathBuf),
     /// The operating system refused.
     #[error("cannot use {}: {source} (hint: check the disk and its permissions)", path.display())]
     Io {
@@ -136,6 +144,9 @@ pub fn backup(
     format::DATA.check(data)?;
     if let Some(keys) = keys {
         format::KEYS.check(keys)?;
+        if !keys.join(MASTER_FILE).exists() {
+            return Err(BackupError::PlainKeys(keys.to_owned()));
+        }
     }
     if !format::is_empty(out)? {
         return Err(FormatError::NotEmpty(out.to_owned()).into());

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use sealwire_wire::id::{Digest, MemberId};
@@ -24,6 +24,12 @@ pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
 pub const MAX_P2P_LISTEN: usize = 16;
 /// Name of the file that `sealwire init` writes.
 pub const CONFIG_FILE: &str = "sealwire.toml";
+/// How long a seal epoch lasts unless told otherwise, and at most, in days.
+pub const DEFAULT_EPOCH_DAYS: u64 = 31;
+/// How long the keys of an epoch stay after the next has begun unless told otherwise, in days.
+pub const DEFAULT_GRACE_DAYS: u64 = 14;
+/// Longest grace period, in days.
+pub const MAX_GRACE_DAYS: u64 = 92;
 /// How often reads are counted in the log unless told otherwise, in seconds.
 pub const DEFAULT_READS_EVERY_SECS: u64 = 900;
 /// Longest time between counts of reads, in seconds.
@@ -47,6 +53,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The directory of the secret keys.
     pub keys_dir: PathBuf,
+    /// How the keys are unlocked, and how long those of an epoch last.
+    pub keys: KeyLife,
     /// The HTTP interface.
     pub http: Http,
     /// Where the node listens for peers, as multiaddresses.
@@ -79,6 +87,17 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
+}
+
+/// How the keys are unlocked, and how long those of an epoch last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLife {
+    /// Name of the service manager's credential that holds the passphrase.
+    pub credential: Option<String>,
+    /// How long a seal epoch lasts.
+    pub epoch: Duration,
+    /// How long the keys of an epoch stay after the next has begun.
+    pub grace: Duration,
 }
 
 /// The read log.
@@ -230,6 +249,12 @@ impl Config {
     }
 }
 
+/// Whether a text is one file name, and leads nowhere else.
+fn is_file_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+}
+
 /// What `sealwire init` puts into a new configuration.
 #[derive(Debug, Clone)]
 pub struct Sample<'a> {
@@ -267,8 +292,16 @@ register = "register.json"
 dir = "data"
 
 [keys]
-# The secret keys and the local data key: readable by this user only. Keep a copy off this machine.
+# The secret keys and the local data key: readable by this user only. Keep a copy off this machine,
+# and another of each epoch.
 dir = "keys"
+# The passphrase is read from the file that --passphrase-file or SEALWIRE_PASSPHRASE_FILE names, from
+# the credential of this name that the service manager hands in, or at the terminal.
+# credential = "sealwire-passphrase"
+# A new seal key and data key are made every so many days (1 to 31), and the old ones destroyed so
+# many days later (0 to 92). A backup older than both together opens nothing with the keys of today.
+# epoch-days = 31
+# grace-days = 14
 
 [http]
 # The interface for this administration's own programs. Every request needs a token made by

@@ -2,6 +2,7 @@
 //! store's reader, and what follows from them (audience secrets, members' seal keys).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sealwire_schemas::Finding;
@@ -9,7 +10,7 @@ use sealwire_schemas::locode::Locodes;
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::message::{Item, WRAP};
 use sealwire_wire::reads;
-use sealwire_wire::register::Register;
+use sealwire_wire::register::{KeyUse, Register};
 use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
 };
@@ -17,7 +18,7 @@ use sealwire_wire::statement::{AudienceManifest, Body, Head, KeyManifest, Manife
 use serde_json::Value;
 
 use crate::admit::{self, Opened};
-use crate::issue::{Issuer, Now, secret_context};
+use crate::issue::{Issuer, Now, Signer, secret_context};
 use crate::keys::{DataKey, Keys};
 use crate::store::{Fact, Reader, StoredEntry};
 
@@ -41,8 +42,9 @@ pub struct Context {
     register: RwLock<Arc<Register>>,
     seal_keys: RwLock<BTreeMap<MemberId, (u64, SealPublicKey)>>,
     heads: RwLock<BTreeMap<MemberId, Head>>,
-    own_audiences: RwLock<BTreeMap<AudienceId, BTreeSet<MemberId>>>,
+    own_audiences: RwLock<BTreeMap<AudienceId, (String, BTreeSet<MemberId>)>>,
     missed: RwLock<BTreeMap<AudienceId, (MemberId, u64)>>,
+    more_missed: AtomicBool,
 }
 
 impl Context {
@@ -55,7 +57,8 @@ impl Context {
         locodes: Option<Locodes>,
     ) -> Self {
         let federation = register.federation().to_owned();
-        let issuer = Issuer::new(own.clone(), federation, keys.sign.clone(), keys.data.clone());
+        let signers = signers(&own, &keys, &register);
+        let issuer = Issuer::new(own.clone(), federation, signers, keys.data.clone());
         let context = Self {
             own,
             keys,
@@ -67,17 +70,25 @@ impl Context {
             heads: RwLock::default(),
             own_audiences: RwLock::default(),
             missed: RwLock::default(),
+            more_missed: AtomicBool::new(false),
         };
-        for kind in ["key", "audience"] {
-            for (log, index) in context.reader.control_entries(kind) {
-                if let Ok(Some(entry)) = context.reader.entry(&log, index)
-                    && let Ok(statement) = Statement::parse(&entry.item.statement)
-                {
-                    context.learn(&log, index, statement.manifest());
-                }
+        context.learn_all("key");
+        context.learn_all("audience");
+        context
+    }
+
+    /// Takes what all durable control entries of a kind say, but for those that a key signed which
+    /// the register has ended before them.
+    fn learn_all(&self, kind: &str) {
+        let register = self.register();
+        for (log, index) in self.reader.control_entries(kind) {
+            if let Ok(Some(entry)) = self.reader.entry(&log, index)
+                && let Ok(statement) = Statement::parse(&entry.item.statement)
+                && !admit::is_void(&register, &log, index, &statement)
+            {
+                self.learn(&log, index, statement.manifest());
             }
         }
-        context
     }
 
     /// What the list of UN/LOCODEs, if there is one, has against a record of a kind.
@@ -93,16 +104,19 @@ impl Context {
             Body::Audience(audience)
                 if *log != self.own
                     && audience.to.contains(&self.own)
-                    && self.reader.secret(&audience.audience).is_none() =>
+                    && self.secret_of(&audience.audience).is_none() =>
             {
                 let mut missed = self.missed.write().unwrap_or_else(PoisonError::into_inner);
                 if missed.len() < MAX_MISSED_SECRETS {
                     missed.insert(audience.audience, (log.clone(), index));
+                } else {
+                    self.more_missed.store(true, Ordering::Relaxed);
                 }
             }
             Body::Audience(audience) if *log == self.own => {
                 let mut map = self.own_audiences.write().unwrap_or_else(PoisonError::into_inner);
-                map.insert(audience.audience, audience.to.clone());
+                let (community, to) = (audience.community.clone(), audience.to.clone());
+                map.insert(audience.audience, (community, to));
                 drop(map);
                 // Lost with the disk, while the entry came back: those who have it give it back.
                 let lost = self.reader.secret(&audience.audience).is_none();
@@ -117,6 +131,10 @@ impl Context {
 
     /// Audience secrets meant for us that we could not open, and the entries that announced them.
     pub fn missed_secrets(&self) -> BTreeMap<AudienceId, (MemberId, u64)> {
+        let none = self.missed.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if none && self.more_missed.swap(false, Ordering::Relaxed) {
+            self.learn_all("audience");
+        }
         self.missed.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -127,7 +145,19 @@ impl Context {
 
     /// For whom we made and distributed an audience.
     pub fn own_audience(&self, id: &AudienceId) -> Option<BTreeSet<MemberId>> {
-        self.own_audiences.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        let map = self.own_audiences.read().unwrap_or_else(PoisonError::into_inner);
+        map.get(id).map(|(_, to)| to.clone())
+    }
+
+    /// Whether a member may be given the secret of an audience of ours: it was made for it, and
+    /// the member is still in that community.
+    pub fn may_have(&self, id: &AudienceId, member: &MemberId) -> bool {
+        let map = self.own_audiences.read().unwrap_or_else(PoisonError::into_inner);
+        map.get(id).is_some_and(|(community, to)| {
+            let register = self.register();
+            let community = register.community(community);
+            to.contains(member) && community.is_some_and(|c| c.members.contains(member))
+        })
     }
 
     /// The register in force.
@@ -137,6 +167,7 @@ impl Context {
 
     /// Puts the next version of the register in force. Only the writer does so, once it is durable.
     pub fn set_register(&self, register: Register) {
+        self.issuer.set_signers(signers(&self.own, &self.keys, &register));
         *self.register.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(register);
     }
 
@@ -156,6 +187,7 @@ impl Context {
             unix_ms,
             register: self.register().version(),
             heads: self.heads.read().unwrap_or_else(PoisonError::into_inner).clone(),
+            index: self.reader.size(&self.own),
         }
     }
 
@@ -168,10 +200,7 @@ impl Context {
     pub fn sign_key(&self, member: &MemberId, key_id: &Digest) -> Option<[u8; 32]> {
         let register = self.register();
         let member = register.member(member)?;
-        let key = member
-            .keys
-            .iter()
-            .find(|k| k.thumbprint == *key_id && k.use_ == sealwire_wire::register::KeyUse::Sign)?;
+        let key = member.keys.iter().find(|k| k.thumbprint == *key_id && k.use_ == KeyUse::Sign)?;
         Some(key.public)
     }
 
@@ -179,6 +208,26 @@ impl Context {
     pub fn seal_keys(&self) -> BTreeMap<MemberId, SealPublicKey> {
         let keys = self.seal_keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.iter().map(|(member, (_, key))| (member.clone(), key.clone())).collect()
+    }
+
+    /// The seal epoch of ours that our log announces.
+    pub fn announced_epoch(&self) -> Option<u64> {
+        let keys = self.seal_keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&self.own).map(|(epoch, _)| *epoch)
+    }
+
+    /// The facts that keep every audience secret under the newest data key which now rests under
+    /// an older one. A secret that opens no more is left as it is.
+    pub fn kept_again(&self) -> Vec<Fact> {
+        let rests = self.reader.secrets().into_iter().filter(|(audience, _, sealed)| {
+            !self.keys.data.is_newest(&secret_context(audience), sealed)
+        });
+        let again = rests.filter_map(|(audience, originator, sealed)| {
+            let fact = Fact::Secret { audience, originator: originator.clone(), sealed };
+            let secret = self.reopen(&fact)?;
+            Some(self.issuer.keep(&audience, &originator, &secret))
+        });
+        again.collect()
     }
 
     /// Takes the seal key that a member announced in its own log, unless a later epoch is known.
@@ -207,7 +256,7 @@ impl Context {
         let wrap = sealed.get(WRAP).ok_or(SealError::NotARecipient)?;
         let context = AudienceContext { originator, audience: &audience.audience };
         let mut last = SealError::NotARecipient;
-        for epoch in self.keys.seal.iter().rev() {
+        for epoch in self.keys.seal.all().iter().rev() {
             match seal::unwrap(wrap, context, &self.own, &epoch.key, &audience.commitment) {
                 Ok(secret) => {
                     return Ok(self.issuer.keep(&audience.audience, originator, &secret));
@@ -235,6 +284,18 @@ impl Context {
         });
         Some((statement, opened))
     }
+}
+
+/// The sign keys that we have and the register lists for us.
+fn signers(own: &MemberId, keys: &Keys, register: &Register) -> Vec<Signer> {
+    let listed = register.member(own).map(|member| member.keys.as_slice()).unwrap_or_default();
+    let listed = listed.iter().filter(|key| key.use_ == KeyUse::Sign);
+    let ours = listed.filter_map(|listed| {
+        let mut all = keys.sign.all();
+        let (_, key) = all.find(|(_, key)| *key.verifying_key().as_bytes() == listed.public)?;
+        Some(Signer { key: key.clone(), from: listed.from, until: listed.until })
+    });
+    ours.collect()
 }
 
 /// The plaintexts of an entry's core classes that the local data key can open, and the reads that

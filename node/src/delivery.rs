@@ -195,7 +195,7 @@ mod tests {
     use sealwire_wire::register::{Draft, Introduction};
 
     use super::*;
-    use crate::keys::Keys;
+    use crate::keys::{Keys, Windows};
     use crate::store::testing::{World, cosignature, id};
 
     fn key(name: &str) -> SigningKey {
@@ -247,7 +247,8 @@ mod tests {
         world.publish(5);
         let own = id("ID");
         world.commit(&[cosignature(&own, &id("SG"), 5, 1), cosignature(&own, &id("AU"), 2, 1)]);
-        let keys = Keys::create(&world.root().join("keys"), 1).unwrap();
+        let windows = Windows { epoch: 1000, grace: 500 };
+        let keys = Keys::create(&world.root().join("keys"), 1, windows, None).unwrap();
         let context = Context::new(own, keys, register(delivery), world.reader().clone(), None);
         (world, context)
     }

@@ -14,6 +14,7 @@ use sealwire_wire::receipt::Receipt;
 use sealwire_wire::statement::{Body, Statement};
 use serde::Serialize;
 
+use crate::admit;
 use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::store::{StoreFault, StoredEntry};
@@ -168,7 +169,7 @@ pub fn cose_receipt(context: &Context, id: &RecordId) -> Result<Vec<u8>, Refusal
             "ask its originator, whose log key signs it; the tlog-proof is here",
         ));
     }
-    let export = Export::sign(&receipt(context, id)?, &context.keys.log);
+    let export = Export::sign(&receipt(context, id)?, context.keys.log.current());
     let export = export.map_err(|cause| {
         Refusal::new("no-cose-receipt", 409, cause.to_string(), "use the tlog-proof")
     })?;
@@ -254,7 +255,11 @@ fn view(
         |classes: &[FieldClass]| classes.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>();
     let mut check = Standard::v1().check_parts(&record.kind, &opened.disclosures());
     check.findings.extend(context.against_locodes(&record.kind, &check.record));
-    let status = match (&entry.quarantined, pending) {
+    // The register may have ended its key after it was taken.
+    let void = admit::is_void(&context.register(), log, index, &statement);
+    let void = void.then(|| admit::void(log, index)).map(|refusal| (refusal.code, refusal.message));
+    let quarantined = entry.quarantined.clone().or(void);
+    let status = match (&quarantined, pending) {
         (Some(_), _) => "quarantined",
         (None, true) => "pending",
         (None, false) => "held",
@@ -276,7 +281,7 @@ fn view(
         purpose: purpose.unwrap_or_default(),
         not_checkable: check.not_checkable,
         findings: check.findings,
-        reason: entry.quarantined.as_ref().map(|(code, text)| format!("{code}: {text}")),
+        reason: quarantined.map(|(code, text)| format!("{code}: {text}")),
         record: check.record,
     })
 }

@@ -4,13 +4,14 @@
 //! and the local facts that must become durable with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{PoisonError, RwLock};
 
 use ed25519_dalek::SigningKey;
 use getrandom::SysRng;
 use getrandom::rand_core::{Rng as _, UnwrapErr};
 use sealwire_schemas::{FieldClass, Parts, ValidRecord};
 use sealwire_wire::cbor;
-use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::id::{Digest, MemberId, RecordId, ed25519_thumbprint};
 use sealwire_wire::message::WRAP;
 use sealwire_wire::part::{Disclosure, Part, SALT_LEN};
 use sealwire_wire::reads::{self, Read};
@@ -61,6 +62,32 @@ pub struct Now {
     pub register: u64,
     /// Other logs' heads last seen.
     pub heads: BTreeMap<MemberId, Head>,
+    /// The place in our log that the statement will have, as far as is known.
+    pub index: u64,
+}
+
+impl Now {
+    /// The same for the statement that comes after `entries` others.
+    pub fn after(&self, entries: usize) -> Self {
+        Self { index: self.index.saturating_add(entries as u64), ..self.clone() }
+    }
+}
+
+/// A sign key, and where in our log the register lets it sign.
+pub struct Signer {
+    /// The key.
+    pub key: SigningKey,
+    /// First index.
+    pub from: u64,
+    /// Past the last index; `None` while it has no end.
+    pub until: Option<u64>,
+}
+
+impl Signer {
+    /// Whether it may sign the entry at `index`.
+    pub fn covers(&self, index: u64) -> bool {
+        self.from <= index && self.until.is_none_or(|until| index < until)
+    }
 }
 
 /// A valid record on its way to an entry.
@@ -81,14 +108,35 @@ pub struct Draft<'a> {
 pub struct Issuer {
     member: MemberId,
     federation: String,
-    key: SigningKey,
+    signers: RwLock<Vec<Signer>>,
     data: DataKey,
 }
 
 impl Issuer {
-    /// Takes the sign key.
-    pub fn new(member: MemberId, federation: String, key: SigningKey, data: DataKey) -> Self {
-        Self { member, federation, key, data }
+    /// Takes the sign keys that the register lists.
+    pub fn new(member: MemberId, federation: String, signers: Vec<Signer>, data: DataKey) -> Self {
+        Self { member, federation, signers: RwLock::new(signers), data }
+    }
+
+    /// Takes the sign keys that the next version of the register lists.
+    pub fn set_signers(&self, signers: Vec<Signer>) {
+        *self.signers.write().unwrap_or_else(PoisonError::into_inner) = signers;
+    }
+
+    /// Whether the key of this thumbprint is ours and may sign the entry at `index`.
+    pub fn may_sign(&self, key_id: &Digest, index: u64) -> bool {
+        let is =
+            |signer: &Signer| ed25519_thumbprint(signer.key.verifying_key().as_bytes()) == *key_id;
+        let signers = self.signers.read().unwrap_or_else(PoisonError::into_inner);
+        signers.iter().any(|signer| signer.covers(index) && is(signer))
+    }
+
+    /// The key that signs the entry at `index`: of several the one that came last.
+    fn signer(&self, index: u64) -> Result<SigningKey, Refusal> {
+        let signers = self.signers.read().unwrap_or_else(PoisonError::into_inner);
+        let able = signers.iter().filter(|signer| signer.covers(index));
+        let latest = able.max_by_key(|signer| signer.from).map(|signer| signer.key.clone());
+        latest.ok_or_else(|| sign_key_not_valid(index))
     }
 
     /// Seals and signs a valid record for the audiences given per class.
@@ -236,14 +284,20 @@ impl Issuer {
     }
 
     /// Signs the answer that `ranges` of our log are not addressed to `asker`.
-    pub fn denial(&self, now: &Now, asker: &MemberId, ranges: Vec<(u64, u64)>) -> Vec<u8> {
+    pub fn denial(
+        &self,
+        now: &Now,
+        asker: &MemberId,
+        ranges: Vec<(u64, u64)>,
+    ) -> Result<Vec<u8>, Refusal> {
         let denial = Denial {
             federation: self.federation.clone(),
             asker: asker.clone(),
             register: now.register,
             ranges,
         };
-        denial.sign(&self.key, self.claims(now, new_id(now.unix_ms)))
+        let key = self.signer(now.index)?;
+        Ok(denial.sign(&key, self.claims(now, new_id(now.unix_ms))))
     }
 
     fn claims(&self, now: &Now, subject: RecordId) -> Claims {
@@ -258,12 +312,22 @@ impl Issuer {
             heads: now.heads.clone(),
             body,
         };
-        sealwire_wire::statement::sign(&self.key, self.claims(now, id), manifest).map_err(
+        let key = self.signer(now.index)?;
+        sealwire_wire::statement::sign(&key, self.claims(now, id), manifest).map_err(
             |e: StatementError| {
                 Refusal::new("manifest-too-large", 413, e.to_string(), "name fewer members")
             },
         )
     }
+}
+
+/// No key of ours may sign there: the register has given the log another key, or none.
+pub fn sign_key_not_valid(index: u64) -> Refusal {
+    Refusal::fault(
+        "sign-key-not-valid",
+        format!("cannot sign entry {index}: the register lists no sign key of this node for it"),
+        "publish again; if it stays so, have the register list a key of `sealwire keys list`",
+    )
 }
 
 /// A fresh record id.

@@ -197,6 +197,7 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
         let mut facts = Vec::new();
         if let Body::Audience(audience) = &entry.statement.manifest().body
             && audience.to.contains(&context.own)
+            && !entry.void
             && let Ok(fact) = context.unwrap(&log, audience, &entry.sealed)
         {
             if let Some(secret) = context.reopen(&fact) {
@@ -214,9 +215,12 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
             _ => admit::Opened::default(),
         };
         let content = Content::Opened(&opened);
-        let quarantine = admit::admit(&register, &entry.statement, content)
-            .and_then(|()| first_of_its_content(context, &log, &entry))
-            .err();
+        let quarantine = match entry.void {
+            true => Err(admit::void(&log, entry.index)),
+            false => admit::admit(&register, &entry.statement, content)
+                .and_then(|()| first_of_its_content(context, &log, &entry)),
+        };
+        let quarantine = quarantine.err();
         admitted.push(Admitted { entry, quarantine, facts });
     }
     Ok(admitted)
@@ -309,7 +313,8 @@ fn served_range(
         return refused("store-fault", "cannot answer: this node's store does not answer");
     };
     let denial = (*log == context.own && !not_addressed.is_empty())
-        .then(|| context.issuer.denial(&context.now(now_ms), asker, not_addressed));
+        .then(|| context.issuer.denial(&context.now(now_ms), asker, not_addressed).ok())
+        .flatten();
     Response::Range(Range { checkpoint: note, from, leaves, consistency, items, denial })
 }
 
@@ -374,8 +379,9 @@ fn served_items(
     let own = *log == context.own && !denied.is_empty();
     let denial = own.then(|| {
         let ranges = ranges_of(denied.into_iter().take(MAX_DENIAL_RANGES));
-        context.issuer.denial(&context.now(now_ms), asker, ranges)
+        context.issuer.denial(&context.now(now_ms), asker, ranges).ok()
     });
+    let denial = denial.flatten();
     Response::Items { items, denial }
 }
 
@@ -388,7 +394,7 @@ fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<Input, Refus
         .member(by)
         .and_then(|member| member.cosign_key())
         .ok_or_else(|| refuse(format!("cannot accept cosignature: {by} has no cosign key")))?;
-    let own_key = context.keys.log.verifying_key().to_bytes();
+    let own_key = context.keys.log.current().verifying_key().to_bytes();
     let signed = SignedCheckpoint::verify(note.as_bytes(), &context.origin(&context.own), &own_key)
         .map_err(|e| refuse(e.to_string()))?;
     let name = context.origin(by);
@@ -416,9 +422,8 @@ fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<Input, Refus
 fn rewrapped(context: &Context, asker: &MemberId, audience: &[u8; 16]) -> Response {
     // Whoever made the secret may have lost it with its disk, and gets it from those who have it.
     let lost = context.reader.secret(audience).is_some_and(|(originator, _)| originator == *asker);
-    let ours = context.own_audience(audience).is_some_and(|to| to.contains(asker));
     let originator = if lost { asker } else { &context.own };
-    let entitled = lost || ours;
+    let entitled = lost || context.may_have(audience, asker);
     let keys = context.seal_keys();
     match (entitled, context.secret_of(audience), keys.get(asker)) {
         (true, Some(secret), Some(key)) => {

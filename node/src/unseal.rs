@@ -29,7 +29,7 @@ pub fn report(keys: &Keys, member: &MemberId, bytes: &[u8]) -> anyhow::Result<Va
                     AudienceContext { originator: &file.log, audience: &audience.audience };
                 let wrap = item.sealed.get(WRAP).map(Vec::as_slice).unwrap_or_default();
                 let mut outcome = Err("no seal key at hand".to_owned());
-                for epoch in &keys.seal {
+                for epoch in keys.seal.all() {
                     let commitment = &audience.commitment;
                     outcome = seal::unwrap(wrap, context, member, &epoch.key, commitment)
                         .map_err(|e| e.to_string());

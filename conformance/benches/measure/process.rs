@@ -137,6 +137,7 @@ fn init(binary: &Path, around: &Path, member: &str) -> anyhow::Result<Place> {
         binary,
         &[
             "init",
+            "--no-passphrase",
             "--member",
             member,
             "--name",

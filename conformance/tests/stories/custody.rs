@@ -13,7 +13,12 @@ use crate::world::{
 
 #[test]
 fn a_backup_of_a_running_node_serves_in_a_new_place() {
-    let mut world = World::started();
+    let mut world = World::new();
+    world.node_mut("ID").cover();
+    for member in ["ID", "SG", "AU"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
     for reference in ["B-1", "B-2"] {
         let id = world.node("ID").publish(SUBSTANCES, &numbered(reference))["id"].clone();
         world.delivered("ID", id.as_str().unwrap(), "SG");

@@ -8,6 +8,7 @@ use crate::world::{Node, SUBSTANCES, World, done, files, numbered, run, said, te
 
 /// A backup of ID, restored in another place; nobody runs.
 fn restored(world: &mut World) -> Node {
+    world.node_mut("ID").cover();
     for member in ["ID", "SG", "AU"] {
         world.node_mut(member).start();
     }

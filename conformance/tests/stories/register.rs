@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::world::{SUBSTANCES, World, done, numbered, run, said, text, until};
 
 /// Puts a version into a member's directory of versions and has its configuration name it.
-fn give(world: &World, member: &str, versions: &[u64]) {
+pub(super) fn give(world: &World, member: &str, versions: &[u64]) {
     let node = world.node(member);
     let dir = node.dir().join("registers");
     fs::create_dir_all(&dir).unwrap();

@@ -70,7 +70,14 @@ pub fn sealwire() -> Command {
 }
 
 fn alone(mut command: Command) -> Command {
-    for variable in ["SEALWIRE_TOKEN", "SEALWIRE_CONFIG", "SEALWIRE_URL", "SEALWIRE_LOG"] {
+    for variable in [
+        "SEALWIRE_TOKEN",
+        "SEALWIRE_CONFIG",
+        "SEALWIRE_URL",
+        "SEALWIRE_LOG",
+        "SEALWIRE_PASSPHRASE_FILE",
+        "CREDENTIALS_DIRECTORY",
+    ] {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());
@@ -203,7 +210,7 @@ impl World {
             &[
                 &["init", "--member", member, "--name", &name, "--dir", text(&home)][..],
                 &["--http-listen", &listen, "--p2p-listen", &quic, "--p2p-listen", &tcp],
-                &["--address", &quic, "--address", &tcp],
+                &["--address", &quic, "--address", &tcp, "--no-passphrase"],
             ]
             .concat(),
         );

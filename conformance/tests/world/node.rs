@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -90,6 +91,8 @@ pub struct Node {
     agent: ureq::Agent,
     /// A command that the node runs under; none for most.
     wrapper: Vec<String>,
+    /// Variables of its environment.
+    variables: Vec<(&'static str, PathBuf)>,
     process: Option<Child>,
 }
 
@@ -122,6 +125,7 @@ impl Node {
             token: token.trim().to_owned(),
             agent,
             wrapper: Vec::new(),
+            variables: Vec::new(),
             process: None,
         }
     }
@@ -129,6 +133,40 @@ impl Node {
     /// Has the process started by a command of its own, which has to become it at last.
     pub fn wrap(&mut self, command: &[&str]) {
         self.wrapper = command.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// Puts its keys under a passphrase, and has the process find it in a file, which is given.
+    pub fn cover(&mut self) -> PathBuf {
+        let file = self.dir.join("passphrase");
+        fs::write(&file, "nine words that nobody would ever guess\n").expect("a file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
+        let config = self.config();
+        done(&[
+            "keys",
+            "passphrase",
+            "--config",
+            text(&config),
+            "--new-passphrase-file",
+            text(&file),
+        ]);
+        self.variable("SEALWIRE_PASSPHRASE_FILE", file.clone());
+        file
+    }
+
+    /// Sets a variable of its environment.
+    pub fn variable(&mut self, name: &'static str, value: PathBuf) {
+        self.variables.push((name, value));
+    }
+
+    /// Leaves its environment as it is.
+    pub fn forget_variables(&mut self) {
+        self.variables.clear();
+    }
+
+    /// What the kernel says of the running process, in a file of its directory in `/proc`.
+    pub fn process_file(&self, name: &str) -> PathBuf {
+        let pid = self.process.as_ref().expect("a running node").id();
+        PathBuf::from(format!("/proc/{pid}/{name}"))
     }
 
     pub fn member(&self) -> &str {
@@ -153,7 +191,9 @@ impl Node {
 
     /// The same member with its files elsewhere.
     pub fn at(&self, dir: PathBuf) -> Self {
-        Self::new(&self.member, dir, self.url.clone())
+        let mut other = Self::new(&self.member, dir, self.url.clone());
+        other.variables = self.variables.clone();
+        other
     }
 
     /// Starts the process, whatever comes of it.
@@ -175,6 +215,7 @@ impl Node {
         let child = command
             .args(["run", "--config", text(&self.config())])
             .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
             .stderr(log.expect("a log"))
             .spawn();
@@ -214,6 +255,7 @@ impl Node {
     pub fn refuses_to_start(&self) -> (i32, String) {
         let mut child = sealwire()
             .args(["run", "--config", text(&self.config())])
+            .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
             .stderr(File::create(self.dir.join("refused.log")).expect("a log"))
             .spawn()

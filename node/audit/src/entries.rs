@@ -68,6 +68,7 @@ pub(crate) struct Counts {
     erased: Mutex<BTreeSet<RecordId>>,
     absent: Mutex<BTreeMap<u64, RecordId>>,
     entries: AtomicU64,
+    void: AtomicU64,
     records: AtomicU64,
     opened: AtomicU64,
     sealed: AtomicU64,
@@ -144,6 +145,15 @@ fn failed(failure: &Mutex<Option<String>>) -> Checked<()> {
     }
 }
 
+/// What a statement is worth at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Its key was valid there.
+    Counts,
+    /// Its key was ended before: whoever had the key can have made it.
+    Void,
+}
+
 /// The sign keys of one member, made ready once.
 struct Signers<'a> {
     member: Option<&'a Member>,
@@ -160,10 +170,16 @@ impl<'a> Signers<'a> {
         Self { member, ready }
     }
 
-    /// The key, if the register lets it sign the entry at `index`.
-    fn at(&self, thumbprint: &Digest, index: u64) -> Option<&SignVerifier> {
-        self.member?.sign_key_at(thumbprint, index)?;
-        self.ready.get(thumbprint)
+    /// The key, if the register lets it sign the entry at `index`, or has ended it before: what it
+    /// signed is then void.
+    fn at(&self, thumbprint: &Digest, index: u64) -> Option<(&SignVerifier, Standing)> {
+        let listed = self.member?.sign_key(thumbprint)?;
+        let standing = match listed.until {
+            _ if listed.covers(index) => Standing::Counts,
+            Some(until) if until <= index => Standing::Void,
+            _ => return None,
+        };
+        Some((self.ready.get(thumbprint)?, standing))
     }
 }
 
@@ -208,7 +224,11 @@ pub(crate) fn entries(
         None => {
             let entries = counts.entries.load(Ordering::Relaxed);
             let mut detail = format!("{entries} statements signed by keys valid at their index");
-            if entries < size {
+            let void = counts.void.load(Ordering::Relaxed);
+            if void > 0 {
+                detail += &format!("; {void} void: their key was ended before them");
+            }
+            if entries + void < size {
                 let Scope { from, to, .. } = scope;
                 detail += &format!("; the bundle holds entries {from} to {to} of {size}");
             }
@@ -257,7 +277,11 @@ fn statement_file(
         if std::mem::replace(seen, true) {
             return refuted(format!("entry {}: its statement is there twice", element.index));
         }
-        let statement = entry(log, register, signers, &element, leaf)?;
+        let (statement, standing) = entry(log, register, signers, &element, leaf)?;
+        if standing == Standing::Void {
+            counts.void.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         counts.entries.fetch_add(1, Ordering::Relaxed);
         parts(&element, &statement, counts);
     }
@@ -274,7 +298,7 @@ fn entry(
     signers: &Signers<'_>,
     element: &Element,
     leaf: &Digest,
-) -> Checked<AuthenticStatement> {
+) -> Checked<(AuthenticStatement, Standing)> {
     let index = element.index;
     if Digest::of(&element.statement) != *leaf {
         return refuted(format!("entry {index}: the statement is not the one in the tree"));
@@ -289,7 +313,10 @@ pub(crate) fn statement(
     bytes: &[u8],
     index: u64,
 ) -> Checked<AuthenticStatement> {
-    signed(member, register, &Signers::of(register.member(member)), bytes, index)
+    match signed(member, register, &Signers::of(register.member(member)), bytes, index)? {
+        (statement, Standing::Counts) => Ok(statement),
+        (_, Standing::Void) => refuted(format!("entry {index}: its key was ended before it")),
+    }
 }
 
 fn signed(
@@ -298,7 +325,7 @@ fn signed(
     signers: &Signers<'_>,
     bytes: &[u8],
     index: u64,
-) -> Checked<AuthenticStatement> {
+) -> Checked<(AuthenticStatement, Standing)> {
     let at = |cause: String| Failure(Verdict::Refuted, format!("entry {index}: {cause}"));
     let statement = Statement::parse(bytes).map_err(|e| at(e.to_string()))?;
     if statement.claims().issuer != *member
@@ -309,13 +336,13 @@ fn signed(
     if statement.manifest().register > register.version() {
         return refuted(format!("entry {index}: made under a register version that is not here"));
     }
-    let Some(key) = signers.at(&statement.key_id(), index) else {
+    let Some((key, standing)) = signers.at(&statement.key_id(), index) else {
         return refuted(format!(
             "entry {index}: its key {} is not valid at that index",
             statement.key_id()
         ));
     };
-    statement.verify_by(key).map_err(|e| at(e.to_string()))
+    Ok((statement.verify_by(key).map_err(|e| at(e.to_string()))?, standing))
 }
 
 fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {

@@ -1,10 +1,11 @@
 //! Backups as stories.
 
 use super::*;
-use crate::keys::Keys;
+use crate::keys::{Keys, Passphrase, Windows};
 use crate::store::testing::{World, id};
 
 const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
+const WINDOWS: Windows = Windows { epoch: 31 * 24 * 3600, grace: 0 };
 
 #[test]
 fn a_backup_is_restored_with_every_fact_and_a_marker() {
@@ -14,13 +15,15 @@ fn a_backup_is_restored_with_every_fact_and_a_marker() {
     fs::create_dir(world.data().join("evidence")).unwrap();
     fs::write(world.data().join("evidence/SG.json"), "evidence").unwrap();
     let keys = world.root().join("keys");
-    let made = Keys::create(&keys, 1).unwrap();
+    Keys::create(&keys, 1, WINDOWS, Some(&Passphrase::of("twelve letters"))).unwrap();
+    let sign = fs::read(keys.join("sign.key")).unwrap();
     let (out, data, restored_keys) =
         (world.root().join("out"), world.root().join("data2"), world.root().join("keys2"));
     let report = backup(world.data(), &id("ID"), Some(&keys), &out, NOW).unwrap();
     assert_eq!((report.tree_size, report.keys), (5, true));
     assert_eq!(restore(&out, &data, Some(&restored_keys)).unwrap(), report);
-    assert_eq!(*Keys::open(&restored_keys).unwrap().node, *made.node);
+    assert_eq!(fs::read(restored_keys.join("sign.key")).unwrap(), sign);
+    assert!(sign.starts_with(b"sealed "));
     assert!(is_restored(&data) && !is_restored(world.data()));
     let evidence = |data: &Path| fs::read(data.join("evidence/SG.json")).unwrap();
     assert_eq!(evidence(&data), b"evidence");
@@ -36,8 +39,12 @@ fn keys_are_only_taken_and_given_when_asked_for() {
     let mut world = World::new();
     world.publish(1);
     let keys = world.root().join("keys");
-    Keys::create(&keys, 1).unwrap();
+    let mut made = Keys::create(&keys, 1, WINDOWS, None).unwrap();
     let out = world.root().join("out");
+    let plain = backup(world.data(), &id("ID"), Some(&keys), &out, NOW).unwrap_err();
+    assert!(matches!(plain, BackupError::PlainKeys(_)), "no key in clear: {plain}");
+    assert!(!out.exists());
+    made.set_passphrase(&Passphrase::of("twelve letters")).unwrap();
     assert!(!backup(world.data(), &id("ID"), None, &out, NOW).unwrap().keys);
     assert!(!out.join("keys").exists());
     let (data, target) = (world.root().join("data2"), world.root().join("keys2"));

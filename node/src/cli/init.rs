@@ -11,9 +11,10 @@ use sealwire_wire::id::MemberId;
 use sealwire_wire::register::Introduction;
 use serde_json::json;
 
+use super::keys::PassphraseArgs;
 use super::output::{Exit, Failure, Output};
 use crate::config::{self, CONFIG_FILE, Config, DEFAULT_HTTP_LISTEN, DEFAULT_P2P_LISTEN, Sample};
-use crate::keys::Keys;
+use crate::keys::{KeySet, Keys, Windows};
 use crate::principals::{self, Right};
 use crate::store;
 use crate::store::format::{private_dir, private_file, sync_dir};
@@ -49,6 +50,13 @@ pub struct InitArgs {
     /// Where the HTTP interface listens.
     #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_HTTP_LISTEN)]
     pub http_listen: SocketAddr,
+    /// Where the passphrase is under which the keys are to rest; asked for at the terminal if
+    /// there is none.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Leave the keys as plain files that only this user can read: for tests and demonstrations.
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub no_passphrase: bool,
 }
 
 /// Makes the directory, or refuses and leaves nothing behind but what was there.
@@ -73,14 +81,19 @@ pub fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
     let config = Config::parse(&sample, &config_file).map_err(Failure::usage)?;
     introduction(args, &throw_away()?)?;
 
+    let source = args.passphrase.source(&config);
+    let passphrase = (!args.no_passphrase).then(|| source.ask_new(&config.keys_dir));
+    let passphrase = passphrase.transpose().map_err(Failure::usage)?;
+
     private_dir(dir).map_err(|cause| written(dir, cause))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::fault)?.as_secs();
-    let keys = Keys::create(&config.keys_dir, now).map_err(Failure::fault)?;
+    let keys = Keys::create(&config.keys_dir, now, Windows::of(&config.keys), passphrase.as_ref())
+        .map_err(Failure::fault)?;
     store::create(&config.data_dir).map_err(Failure::fault)?;
     let mut introduction = introduction(args, &PublicKeys::of(&keys))?;
     if let Some(key) = &keys.cosign_pq {
         introduction =
-            introduction.with_cosign_pq(&key.public(), &keys.sign).map_err(Failure::fault)?;
+            introduction.with_cosign_pq(&key.public(), keys.sign.current()).map_err(Failure::fault)?;
     }
     let all = BTreeSet::from(Right::OURS);
     let token =
@@ -115,11 +128,17 @@ fn say(
          2. Put the signed register they send back at {}; `sealwire register show` prints its\n   \
          fingerprint: compare it with theirs by telephone.\n\
          3. sealwire run --config {}\n\n\
-         The keys in {} exist only here: keep a copy off this machine.",
+         The keys in {} exist only here: keep a copy off this machine.{}",
         file.display(),
         config.register.display(),
         config.file().display(),
         config.keys_dir.display(),
+        if args.no_passphrase {
+            "\nThey are plain files: whoever reads them is this member. Set a passphrase with \
+             `sealwire keys passphrase`."
+        } else {
+            ""
+        },
     );
     let json = json!({
         "member": member,
@@ -128,6 +147,7 @@ fn say(
         "introduction": file,
         "fingerprint": fingerprint,
         "peerId": introduction.peer_id(),
+        "passphrase": !args.no_passphrase,
         "register": config.register,
         "tokenFile": args.dir.join(TOKEN_FILE),
     });
@@ -144,12 +164,12 @@ struct PublicKeys {
 
 impl PublicKeys {
     fn of(keys: &Keys) -> Self {
-        let node = ed25519_dalek::SigningKey::from_bytes(&keys.node);
+        let public = |set: &KeySet| set.current().verifying_key().to_bytes();
         Self {
-            node: node.verifying_key().to_bytes(),
-            log: keys.log.verifying_key().to_bytes(),
-            cosign: keys.cosign.verifying_key().to_bytes(),
-            sign: keys.sign.clone(),
+            node: public(&keys.node),
+            log: public(&keys.log),
+            cosign: public(&keys.cosign),
+            sign: keys.sign.current().clone(),
         }
     }
 }

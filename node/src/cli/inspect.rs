@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use super::keys::PassphraseArgs;
 use super::output::{Exit, Failure, Output};
 use crate::config::Config;
 use crate::export::{self, Bound, ExportError, Selection};
@@ -20,6 +21,9 @@ pub struct UnsealArgs {
     /// The configuration of the member whose keys are tried.
     #[arg(long, env = "SEALWIRE_CONFIG", value_name = "FILE")]
     pub config: PathBuf,
+    /// Where the passphrase of the keys is.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
     /// What `sealwire show ID --entry` wrote.
     #[arg(value_name = "ENTRYFILE")]
     pub file: PathBuf,
@@ -70,7 +74,8 @@ pub struct VerifyArgs {
 /// Says what of an entry file opens. No class that opens is the answer no.
 pub fn unseal(args: &UnsealArgs, output: Output) -> Result<Exit, Failure> {
     let config = Config::load(&args.config).map_err(Failure::usage)?;
-    let keys = Keys::open(&config.keys_dir).map_err(Failure::usage)?;
+    let keys =
+        Keys::open(&config.keys_dir, &args.passphrase.source(&config)).map_err(Failure::usage)?;
     let unreadable = |cause: std::io::Error| {
         Failure::usage(format!(
             "cannot read {}: {cause}\nhint: give the file of `sealwire show ID --entry`",

@@ -19,6 +19,7 @@ mod doctor;
 mod import;
 mod init;
 mod inspect;
+mod keys;
 pub mod output;
 mod publish;
 mod read;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::keys::keep_memory_private;
 use client::Connection;
 use output::{Exit, Failure, Output};
 
@@ -102,6 +104,9 @@ pub enum Command {
     /// Make, list and revoke the tokens of the HTTP interface.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// List and rotate this member's keys, end a stolen one, and change their passphrase.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Copy the data of a node, which may be running.
     Backup(backup::BackupArgs),
     /// Put a backup into the place of lost data.
@@ -123,6 +128,10 @@ pub type Demo = fn(DemoArgs, Output) -> anyhow::Result<bool>;
 pub fn main(demo: Demo) -> ExitCode {
     let Cli { json, command } = Cli::parse();
     let output = Output::new(json);
+    if let Err(cause) = keep_memory_private() {
+        output.note(format!("cannot turn core dumps off: {cause}"));
+        return Exit::Fault.into();
+    }
     match execute(command, output, demo) {
         Ok(exit) => exit.into(),
         Err(failure) => output.fail(failure).into(),
@@ -153,6 +162,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Unseal(args) => inspect::unseal(&args, output),
         Command::Audit(command) => inspect::audit(&command, output),
         Command::Register(command) => register::run(command, output).map(|()| Exit::Done),
+        Command::Keys(command) => keys::run(&command, output),
         Command::Token(command) => token::run(&command, output),
         Command::Backup(args) => backup::backup(&args, output),
         Command::Restore(args) => backup::restore(&args, output),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Client, Config, DEFAULT_HTTP_LISTEN, DEFAULT_P2P_LISTEN, DEFAULT_READS_EVERY_SECS, Http, Log,
-    MAX_P2P_LISTEN, MAX_READS_EVERY_SECS, Problem, Reads, Tls,
+    Client, Config, DEFAULT_EPOCH_DAYS, DEFAULT_GRACE_DAYS, DEFAULT_HTTP_LISTEN,
+    DEFAULT_P2P_LISTEN, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log, MAX_GRACE_DAYS,
+    MAX_P2P_LISTEN, MAX_READS_EVERY_SECS, Problem, Reads, Tls, is_file_name,
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
 const KEYS: [(&str, &[&str]); 10] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
-    ("keys", &["dir"]),
+    ("keys", &["dir", "credential", "epoch-days", "grace-days"]),
     ("http", &["listen", "tls"]),
     ("http.tls", &["certificate", "key"]),
     ("p2p", &["listen"]),
@@ -69,6 +70,7 @@ impl Walk<'_> {
         let register_digest = self.register_digest(root);
         let data_dir = self.path(root, "data", "dir", Some("data"), base);
         let keys_dir = self.keys_dir(root, base, data_dir.as_deref());
+        let keys = self.key_life(root);
         let http = self.http(root, base);
         let p2p_listen = self.p2p(root);
         let locodes = self.optional_path(root, "codes", "un-locode", base);
@@ -81,6 +83,7 @@ impl Walk<'_> {
             register_digest: register_digest?,
             data_dir: data_dir?,
             keys_dir: keys_dir?,
+            keys: keys?,
             http: http?,
             p2p_listen: p2p_listen?,
             log: log?,
@@ -133,6 +136,25 @@ impl Walk<'_> {
             return self.path(root, "keys", "dir", None, base);
         }
         Some(data?.parent().unwrap_or(base).join("keys"))
+    }
+
+    fn key_life(&mut self, root: &DeTable<'_>) -> Option<KeyLife> {
+        let credential = match self.text(root, "keys", "credential") {
+            Some((name, line)) if !is_file_name(&name) => {
+                let text = format!("accept keys.credential {name:?}: it is no name of a file");
+                self.problem(
+                    line,
+                    text,
+                    "the name in LoadCredential, such as \"sealwire-passphrase\"",
+                );
+                return None;
+            }
+            found => found.map(|(name, _)| name),
+        };
+        let month = DEFAULT_EPOCH_DAYS;
+        let epoch = self.days(root, ("keys", "epoch-days"), month, 1..=month);
+        let grace = self.days(root, ("keys", "grace-days"), DEFAULT_GRACE_DAYS, 0..=MAX_GRACE_DAYS);
+        Some(KeyLife { credential, epoch: epoch?, grace: grace? })
     }
 
     fn http(&mut self, root: &DeTable<'_>, base: &Path) -> Option<Http> {
@@ -354,17 +376,42 @@ impl Walk<'_> {
         default: u64,
         max: u64,
     ) -> Option<Duration> {
+        let what = "it is no time in seconds";
+        self.whole(root, (name, key), what, default, 1..=max).map(Duration::from_secs)
+    }
+
+    fn days(
+        &mut self,
+        root: &DeTable<'_>,
+        key: (&str, &str),
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> Option<Duration> {
+        let days = self.whole(root, key, "it is no time in days", default, range)?;
+        Some(Duration::from_secs(days * 24 * 3600))
+    }
+
+    /// A whole number in a range; anything else that is there is reported.
+    fn whole(
+        &mut self,
+        root: &DeTable<'_>,
+        (name, key): (&str, &str),
+        what: &str,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
         let Some((value, line)) = self.find(root, name, key) else {
-            return Some(Duration::from_secs(default));
+            return Some(default);
         };
         let number =
             value.as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
-        let seconds = number.filter(|seconds| (1..=max).contains(seconds));
-        if seconds.is_none() {
-            let text = format!("accept {}: it is no time in seconds", dotted(name, key));
-            self.problem(line, text, &format!("an integer from 1 to {max}"));
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let text = format!("accept {}: {what}", dotted(name, key));
+            let (least, most) = range.into_inner();
+            self.problem(line, text, &format!("an integer from {least} to {most}"));
         }
-        seconds.map(Duration::from_secs)
+        number
     }
 
     /// A text that is there; anything else that is there is reported.

@@ -45,6 +45,29 @@ fn the_sample_is_read_with_its_paths_beside_it() {
 }
 
 #[test]
+fn key_life_is_bounded_and_a_credential_is_one_file_name() {
+    let keys = |text: &str| parse(&format!("member = \"ID\"\n[keys]\n{text}"));
+    let life =
+        keys("credential = \"sealwire-passphrase\"\nepoch-days = 7\ngrace-days = 0").unwrap();
+    assert_eq!(life.keys.credential.as_deref(), Some("sealwire-passphrase"));
+    let days = |time: Duration| time.as_secs() / 86_400;
+    assert_eq!((days(life.keys.epoch), days(life.keys.grace)), (7, 0));
+    let life = keys("").unwrap().keys;
+    assert_eq!((days(life.epoch), days(life.grace), life.credential), (31, 14, None));
+    for bad in [
+        "credential = \"../x\"",
+        "credential = \"/etc/passwd\"",
+        "credential = \"\"",
+        "credential = \"a/\"",
+        "epoch-days = 0",
+        "epoch-days = 32",
+        "grace-days = 93",
+    ] {
+        assert!(keys(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn the_member_alone_is_enough_and_keys_stand_beside_the_data() {
     let config = parse("member = \"SG\"\n[data]\ndir = \"/srv/sealwire/data\"").unwrap();
     assert_eq!(config.keys_dir, Path::new("/srv/sealwire/keys"));

@@ -104,6 +104,7 @@ fn init(place: &Place, timeline: &Timeline) -> anyhow::Result<()> {
         around,
         &[
             "init",
+            "--no-passphrase",
             "--member",
             member,
             "--name",

@@ -78,7 +78,13 @@ pub(super) fn done(dir: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
 /// This program, with nothing of the caller's own configuration.
 fn program() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
-    for variable in [TOKEN_VARIABLE, "SEALWIRE_CONFIG", "SEALWIRE_URL", "SEALWIRE_LOG"] {
+    for variable in [
+        TOKEN_VARIABLE,
+        "SEALWIRE_CONFIG",
+        "SEALWIRE_URL",
+        "SEALWIRE_LOG",
+        "SEALWIRE_PASSPHRASE_FILE",
+    ] {
         command.env_remove(variable);
     }
     Ok(command)

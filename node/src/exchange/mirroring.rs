@@ -235,7 +235,9 @@ fn keep(
         let index = entry.index;
         facts.push(Fact::Entry { log: log.clone(), received_at: now_ms, item: entry.to_item() });
         facts.extend(learnt);
-        reports.extend(learn_order(log, index, entry.statement.manifest()));
+        if !entry.void {
+            reports.extend(learn_order(log, index, entry.statement.manifest()));
+        }
         if let Some(refusal) = quarantine {
             facts.push(Fact::Decision(Decision::Quarantined {
                 log: log.clone(),

@@ -58,7 +58,12 @@ pub struct HeadKeys {
     pub cosign: SigningKey,
     /// Cosigns some of them with ML-DSA-44 too, if the register lists the key.
     pub cosign_pq: Option<Arc<MlDsaKey>>,
+    /// Whether the key of this thumbprint may sign the entry at this index of our log.
+    pub may_sign: MaySign,
 }
+
+/// Says whether the key of a thumbprint may sign the entry at an index of our log.
+pub type MaySign = Box<dyn Fn(&Digest, u64) -> bool + Send>;
 
 /// What is known of a mirrored log.
 #[derive(Debug, Default)]
@@ -199,13 +204,24 @@ impl Exchange {
         let mut facts = Vec::new();
         let mut logged = Vec::new();
         let mut learn = Vec::new();
+        let mut refused = Vec::new();
         for unit in units {
+            // A void entry of our own would be there for ever.
+            let places = (self.frontier.size()..).zip(&unit.entries);
+            let misplaced = places
+                .map(|(index, issued)| (index, issued.statement.key_id()))
+                .find(|(index, key)| !(self.keys.may_sign)(key, *index));
+            if let Some((index, _)) = misplaced {
+                refused.push(Order::Misplaced { token: unit.token, index });
+                continue;
+            }
             for issued in unit.entries {
                 let index = self.frontier.size();
                 let digest = issued.statement.digest();
                 self.frontier.push(merkle::leaf_hash(&leaf_data(&digest)));
                 learn.extend(learn_order(&self.own, index, issued.statement.manifest()));
-                let entry = Authentic { index, statement: issued.statement, sealed: issued.sealed };
+                let (statement, sealed) = (issued.statement, issued.sealed);
+                let entry = Authentic { index, statement, sealed, void: false };
                 facts.push(Fact::Entry {
                     log: self.own.clone(),
                     received_at: now_ms,
@@ -229,6 +245,7 @@ impl Exchange {
         let head = note.clone().map(|note| Fact::Checkpoint { log: self.own.clone(), note });
         facts.extend(head);
         let mut orders = vec![Order::Commit(facts)];
+        orders.append(&mut refused);
         orders.append(&mut learn);
         orders.extend(logged.into_iter().map(|(token, index)| Order::Logged {
             token,

@@ -165,6 +165,13 @@ pub enum Order {
         /// Size of the tree that covers it.
         size: u64,
     },
+    /// Tell who waits for `token` that nothing of it is logged: it was signed for another place.
+    Misplaced {
+        /// The unit's token.
+        token: u64,
+        /// The index at which its key does not count.
+        index: u64,
+    },
     /// Announce our entries from `from` up to `to`.
     Announce {
         /// First index.

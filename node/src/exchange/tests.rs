@@ -108,7 +108,12 @@ impl World {
             let (head, cosigned) = (held.head.clone(), held.cosigned.clone());
             (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned, None))
         });
-        let keys = HeadKeys { log: key(member, 1), cosign: key(member, 2), cosign_pq: None };
+        let keys = HeadKeys {
+            log: key(member, 1),
+            cosign: key(member, 2),
+            cosign_pq: None,
+            may_sign: Box::new(|_, _| true),
+        };
         let own = store[member].frontier(store[member].leaves.len());
         let mirrors = mirrors.collect();
         let machine = Exchange::new(
@@ -160,7 +165,10 @@ impl World {
                 panic!("{member} accuses the honest {log}")
             }
             Order::Alarm { log, text, .. } => panic!("{member} accuses the honest {log}: {text}"),
-            Order::Report { .. } | Order::Logged { .. } | Order::Learn { .. } => {}
+            Order::Report { .. }
+            | Order::Logged { .. }
+            | Order::Misplaced { .. }
+            | Order::Learn { .. } => {}
         }
     }
 
@@ -176,7 +184,8 @@ impl World {
                     assert_eq!(held.leaves.len() as u64, item.index, "our log has no gap");
                     held.leaves.push(statement.digest());
                 }
-                let entry = Authentic { index: item.index, statement, sealed: item.sealed };
+                let entry =
+                    Authentic { index: item.index, statement, sealed: item.sealed, void: false };
                 held.entries.insert(item.index, entry);
             }
             Fact::Leaves { log, from, digests } => {

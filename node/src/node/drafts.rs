@@ -178,6 +178,18 @@ impl Drafts {
         }
     }
 
+    /// Seals every draft again that rests under an older data key than the newest.
+    pub fn seal_again(&self) -> io::Result<()> {
+        let waiting = self.lock();
+        for name in waiting.keys() {
+            let sealed = fs::read(self.dir.join(name))?;
+            if !self.key.is_newest(&place(name), &sealed) {
+                self.write(name, &self.read(name)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// It was published: nothing of it stays.
     pub fn published(&self, due: &Due) {
         self.forget(&due.file);

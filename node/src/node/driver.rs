@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::context::Context;
 use crate::exchange::{Exchange, HeadKeys, Input, MAX_GAPS, Mirror, Order, Unit};
+use crate::issue::sign_key_not_valid;
 use crate::journal::AppendError;
 use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Writer};
@@ -233,6 +234,11 @@ impl Driver {
                         logged.push((reply, Logged { index, size }));
                     }
                 }
+                Order::Misplaced { token, index } => {
+                    if let Some(reply) = waiting.remove(&token) {
+                        let _ = reply.send(Err(sign_key_not_valid(index)));
+                    }
+                }
                 Order::Learn { log, index, manifest } => {
                     self.context.learn(&log, index, &manifest);
                 }
@@ -327,7 +333,7 @@ impl Driver {
 }
 
 /// Builds the machine from what is durable.
-pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
+pub fn load(context: &Arc<Context>, connected: BTreeSet<MemberId>) -> Exchange {
     let reader = &context.reader;
     let register = context.register();
     let mut mirrors = BTreeMap::new();
@@ -360,7 +366,13 @@ pub fn load(context: &Context, connected: BTreeSet<MemberId>) -> Exchange {
     let listed = register.member(&own).and_then(|m| m.cosign_pq_key()).map(|key| &key.public);
     let cosign_pq =
         keys.cosign_pq.clone().filter(|key| listed.is_some_and(|p| **p == key.public()));
-    let keys = HeadKeys { log: keys.log.clone(), cosign: keys.cosign.clone(), cosign_pq };
+    let signs = Arc::clone(context);
+    let keys = HeadKeys {
+        log: keys.log.current().clone(),
+        cosign: keys.cosign.current().clone(),
+        cosign_pq,
+        may_sign: Box::new(move |key, index| signs.issuer.may_sign(key, index)),
+    };
     let frontier = reader.frontier(&own);
     Exchange::new(context.federation(), own, keys, frontier, mirrors, connected)
 }

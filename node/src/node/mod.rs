@@ -6,6 +6,7 @@ mod catch_up;
 mod draft;
 mod drafts;
 mod driver;
+mod epochs;
 mod guard;
 mod metrics;
 mod peers;
@@ -32,7 +33,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
-use crate::keys::Keys;
+use crate::keys::{Keys, Source, Windows};
 use crate::locodes;
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
@@ -86,6 +87,7 @@ struct Inner {
     /// The version of the register that our log says is in force.
     announced: tokio::sync::Mutex<Option<u64>>,
     versions: Arc<Versions>,
+    windows: Windows,
     purpose_required: bool,
 }
 
@@ -108,15 +110,17 @@ pub struct Unusable(anyhow::Error);
 pub async fn start(
     config: &Config,
     accept_head: Option<&str>,
+    passphrase: &Source,
 ) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
-    let mut keys = Keys::open(&config.keys_dir)?;
-    keys.ensure_seal_epoch(&config.keys_dir, now / 1000)?;
-    startup::ensure_cosign_pq(config, &mut keys);
+    let mut keys = Keys::open(&config.keys_dir, passphrase).map_err(|e| Unusable(e.into()))?;
+    let windows = Windows::of(&config.keys);
+    keys.ensure_epoch(now / 1000, windows)?;
+    startup::ensure_cosign_pq(&mut keys);
     let (mut writer, reader) = startup::open_store(config, &keys)?;
     let adopt::InForce { register, new, forks } =
         adopt::register_in_force(config, &reader, now).map_err(Unusable)?;
-    startup::check_own_keys(config, &keys, &register).map_err(Unusable)?;
+    startup::choose_keys(config, &mut keys, &register).map_err(Unusable)?;
     for bytes in new {
         writer.commit(&[crate::store::Fact::Register { bytes }])?;
     }
@@ -142,7 +146,7 @@ pub async fn start(
     }
 
     let (handle, events) = gossip::start(gossip::Config {
-        seed: *keys.node,
+        seed: keys.node.current().to_bytes(),
         listen: config.p2p_listen.clone(),
         peers: peers_listed,
         topics: topics.into_iter().collect(),
@@ -211,6 +215,7 @@ pub async fn start(
         publisher,
         announced,
         versions,
+        windows,
         purpose_required,
     };
     let node = NodeHandle { inner: Arc::new(inner) };
@@ -425,10 +430,12 @@ impl NodeHandle {
             tracing::warn!(code = refusal.code, %refusal, "cannot announce our seal key yet; it is tried again before the first publication");
         }
         let mut looks = tokio::time::interval(DRAFTS_EVERY);
+        let mut turns = tokio::time::interval(epochs::TURN_EVERY);
         let mut in_force = inner.versions.in_force();
         loop {
             tokio::select! {
                 _ = looks.tick() => publish::drafts(inner).await,
+                _ = turns.tick() => epochs::turn(inner, driver::unix_ms()).await,
                 Ok(()) = in_force.changed() => {
                     if let Err(refusal) = publish::announce_self(inner).await {
                         tracing::warn!(code = refusal.code, %refusal, "cannot log yet which register is in force");

@@ -264,7 +264,10 @@ impl Peers {
             Order::Accuse { log, to, evidence } => {
                 self.deliver(&to, Request::Forked { log, evidence }).await;
             }
-            Order::Commit(_) | Order::Logged { .. } | Order::Learn { .. } => {}
+            Order::Commit(_)
+            | Order::Logged { .. }
+            | Order::Misplaced { .. }
+            | Order::Learn { .. } => {}
         }
     }
 

@@ -183,16 +183,29 @@ pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Logs the newest seal key, where our log does not say it yet.
+pub async fn announce_seal_key(inner: &Inner) -> Result<(), Refusal> {
+    inner.guard.check()?;
+    let context = &inner.context;
+    let Some(epoch) = context.keys.seal.newest() else { return Ok(()) };
+    if context.announced_epoch().is_some_and(|announced| epoch.epoch <= announced) {
+        return Ok(());
+    }
+    let entries = vec![context.issuer.key(&context.now(unix_ms()), &epoch)?];
+    log(inner, Unit { token: 0, entries, facts: Vec::new(), request: None }).await?;
+    Ok(())
+}
+
 async fn announcing(inner: &Inner) -> Result<(), Refusal> {
     let context = &inner.context;
     let now = context.now(unix_ms());
     let register = context.register();
     let mut entries = Vec::new();
     let known = context.seal_keys();
-    if let Some(epoch) = context.keys.seal.last() {
+    if let Some(epoch) = context.keys.seal.newest() {
         let public = epoch.key.public().ok();
         if known.get(&context.own) != public.as_ref() {
-            entries.push(context.issuer.key(&now, epoch)?);
+            entries.push(context.issuer.key(&now, &epoch)?);
         }
     }
     let adopted = context.reader.control_entries("register").into_iter().any(|(log, index)| {
@@ -204,7 +217,11 @@ async fn announcing(inner: &Inner) -> Result<(), Refusal> {
             })
     });
     if !adopted {
-        entries.push(context.issuer.adoption(&now, register.version(), register.digest())?);
+        entries.push(context.issuer.adoption(
+            &now.after(entries.len()),
+            register.version(),
+            register.digest(),
+        )?);
     }
     if !entries.is_empty() {
         log(inner, Unit { token: 0, entries, facts: Vec::new(), request: None }).await?;
@@ -213,6 +230,20 @@ async fn announcing(inner: &Inner) -> Result<(), Refusal> {
 }
 
 async fn publish_once(
+    inner: &Inner,
+    request: Option<IdempotentRequest>,
+    submission: Submission,
+) -> Result<Published, Refusal> {
+    match publish_now(inner, request.clone(), submission.clone()).await {
+        // Others were logged before it, up to where another key signs.
+        Err(refusal) if refusal.code == "sign-key-not-valid" => {
+            publish_now(inner, request, submission).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn publish_now(
     inner: &Inner,
     request: Option<IdempotentRequest>,
     submission: Submission,
@@ -227,6 +258,8 @@ async fn publish_once(
     let mut facts = Vec::new();
     let audiences = audiences_for(inner, &community, &plan, &mut entries, &mut facts).await?;
     let draft = Draft { id, community: &community, record: &valid, fields, relation };
+    // The audiences above may have been logged meanwhile.
+    let now = context.now(now.unix_ms).after(entries.len());
     let issued = context.issuer.record(&now, draft, &plan, &audiences)?;
     admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
     entries.push(issued);
@@ -316,7 +349,7 @@ async fn audiences_for(
     for (class, to) in &plan.classes {
         if *class == FieldClass::Nominal || to.is_empty() {
             let (audience, issued, fact) =
-                context.issuer.audience(&now, community, to, &seal_keys)?;
+                context.issuer.audience(&now.after(entries.len()), community, to, &seal_keys)?;
             entries.extend(issued);
             facts.push(fact);
             chosen.insert(*class, audience);
@@ -333,8 +366,12 @@ async fn audiences_for(
         let audience = match usable {
             Some(audience) => audience.clone(),
             None => {
-                let (audience, issued, fact) =
-                    context.issuer.audience(&now, community, to, &seal_keys)?;
+                let (audience, issued, fact) = context.issuer.audience(
+                    &context.now(now.unix_ms),
+                    community,
+                    to,
+                    &seal_keys,
+                )?;
                 let entries = issued.into_iter().collect();
                 let unit = Unit { token: 0, entries, facts: vec![fact], request: None };
                 log(inner, unit).await?;

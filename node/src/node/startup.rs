@@ -51,8 +51,8 @@ pub fn accept_head(
 
 /// Makes the ML-DSA-44 cosign key of a member that has none. Nothing needs it, so that a keys
 /// directory that cannot be written is no reason not to start.
-pub fn ensure_cosign_pq(config: &Config, keys: &mut Keys) {
-    match keys.ensure_cosign_pq(&config.keys_dir) {
+pub fn ensure_cosign_pq(keys: &mut Keys) {
+    match keys.ensure_cosign_pq() {
         Ok(None) => {}
         Ok(Some(public)) => tracing::info!(
             public = %public.display(),
@@ -65,12 +65,15 @@ pub fn ensure_cosign_pq(config: &Config, keys: &mut Keys) {
 /// Why the keys of this node may sign nothing at `size` of our log under a register, if so.
 pub fn unfit(keys: &Keys, register: &Register, own: &MemberId, size: u64) -> Option<String> {
     let version = register.version();
-    let sign = ed25519_thumbprint(&keys.sign.verifying_key().to_bytes());
-    let log = keys.log.verifying_key().to_bytes();
+    let log = keys.log.current().verifying_key().to_bytes();
     let Some(member) = register.member(own) else {
         return Some(format!("version {version} of the register has no member {own}"));
     };
-    let use_ = if member.sign_key_at(&sign, size).is_none() {
+    let signs = keys.sign.all().any(|(_, key)| {
+        let thumbprint = ed25519_thumbprint(key.verifying_key().as_bytes());
+        member.sign_key_at(&thumbprint, size).is_some()
+    });
+    let use_ = if !signs {
         KeyUse::Sign
     } else if member.log_key().is_none_or(|key| key.public != log) {
         KeyUse::Log
@@ -80,8 +83,8 @@ pub fn unfit(keys: &Keys, register: &Register, own: &MemberId, size: u64) -> Opt
     Some(format!("version {version} of the register has ended our {use_} key"))
 }
 
-/// Refuses keys that are not those that the register lists for us.
-pub fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyhow::Result<()> {
+/// Takes the keys into use that the register lists for us, and refuses others.
+pub fn choose_keys(config: &Config, keys: &mut Keys, register: &Register) -> anyhow::Result<()> {
     let member = register.member(&config.member).ok_or_else(|| {
         anyhow!(
             "cannot start: the register (version {}) has no member {} (hint: send your member.json to a governor)",
@@ -101,17 +104,23 @@ pub fn check_own_keys(config: &Config, keys: &Keys, register: &Register) -> anyh
             "the register lists another ML-DSA-44 cosign key than that in the keys directory: this node cosigns with Ed25519 alone (hint: restore the key, or have the register changed)"
         );
     }
-    let node = ed25519_dalek::SigningKey::from_bytes(&keys.node).verifying_key().to_bytes();
-    let ours = [
-        (KeyUse::Node, node),
-        (KeyUse::Log, keys.log.verifying_key().to_bytes()),
-        (KeyUse::Cosign, keys.cosign.verifying_key().to_bytes()),
-        (KeyUse::Sign, keys.sign.verifying_key().to_bytes()),
+    let sets = [
+        (KeyUse::Node, &mut keys.node),
+        (KeyUse::Log, &mut keys.log),
+        (KeyUse::Cosign, &mut keys.cosign),
+        (KeyUse::Sign, &mut keys.sign),
     ];
-    for (use_, public) in ours {
-        if !member.keys.iter().any(|k| k.use_ == use_ && k.public == public) {
+    for (use_, set) in sets {
+        // The one in force; a member that takes part no more may have none.
+        let listed = member.keys.iter().filter(|key| key.use_ == use_);
+        let chosen = match member.current(use_) {
+            // Which of several sign keys signs is a matter of the place in the log.
+            Some(current) if use_ != KeyUse::Sign => set.choose(&current.public),
+            _ => listed.rev().any(|key| set.choose(&key.public)),
+        };
+        if !chosen {
             bail!(
-                "cannot start: the {} key in {} is not the one that the register lists for {} (hint: restore the right keys, or have the register changed)",
+                "cannot start: no {} key in {} is the one that the register lists for {} (hint: restore the right keys, or have the register list a key of `sealwire keys list`)",
                 use_.as_str(),
                 config.keys_dir.display(),
                 config.member

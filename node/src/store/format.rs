@@ -34,8 +34,13 @@ pub struct Migration {
 
 /// The data directory. Version 1 is the first: there is nothing to migrate.
 pub const DATA: Format = Format { name: "sealwire-data", version: 1, migrations: &[] };
-/// The keys directory. Version 1 is the first: there is nothing to migrate.
-pub const KEYS: Format = Format { name: "sealwire-keys", version: 1, migrations: &[] };
+/// The keys directory. Version 1 knew plain files only, and one of each use; what it wrote is a
+/// directory without a passphrase in version 2, so that the marker alone changes.
+pub const KEYS: Format = Format {
+    name: "sealwire-keys",
+    version: 2,
+    migrations: &[Migration { from: 1, run: |_| Ok(()) }],
+};
 
 /// Why a directory was refused.
 #[derive(Debug, thiserror::Error)]

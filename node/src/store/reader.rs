@@ -185,8 +185,7 @@ impl Reader {
         self.or_default(found).map(|(_, originator, sealed)| (originator, sealed))
     }
 
-    /// All audience secrets.
-    #[cfg(test)]
+    /// All audience secrets, each as it was kept last.
     pub fn secrets(&self) -> Vec<(AudienceId, MemberId, Vec<u8>)> {
         self.list(self.inner.db.scan_prefix([row::SECRET]), usize::MAX, |_, at| {
             self.secret_fact(Columns(at).position()?)

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Adopted, Found, Level, Patient, found, ok};
 use crate::backup;
-use crate::keys::{SEAL_LEAD_SECONDS, check_private};
+use crate::keys::{Windows, check_private};
 use crate::node::REGISTER_GRACE_SECS;
 use crate::store::format::{DATA, Format, KEYS};
 use crate::store::{RESERVE_BYTES, free_bytes};
@@ -85,17 +85,18 @@ pub(super) fn seal_epoch(patient: &Patient) -> Vec<Found> {
     });
     let ends: Vec<Option<u64>> = epochs.map(|path| until(&path)).collect();
     let hint =
-        "restart the node: it makes the next epoch three days before the end, and announces it";
+        "see the log of the node: it makes the next epoch before the end, and announces it";
+    let lead = Windows::of(&patient.config.keys).lead();
     match ends.iter().flatten().max() {
         _ if ends.is_empty() => {
             vec![found(Level::Problem, "there is no seal key", "restore the keys")]
         }
-        None => vec![found(Level::Unknown, "the seal keys cannot be read here", "")],
+        None => vec![found(Level::Unknown, "the seal keys are under a passphrase: `sealwire keys list` says when they end", "")],
         Some(end) if *end <= patient.now => {
             vec![found(Level::Problem, "the last seal epoch has ended", hint)]
         }
-        Some(end) if *end <= patient.now + SEAL_LEAD_SECONDS => {
-            vec![found(Level::Warning, "the last seal epoch ends within three days", hint)]
+        Some(end) if *end <= patient.now + lead => {
+            vec![found(Level::Warning, "the last seal epoch is about to end, and there is no next one", hint)]
         }
         Some(end) => {
             ok(format!("the last epoch lasts for {} days", (end - patient.now) / (24 * 3600)))

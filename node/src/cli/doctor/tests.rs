@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
-use crate::keys::Keys;
+use crate::keys::{Keys, Windows};
 use crate::store;
 
 const DAY: u64 = 24 * 3600;
@@ -19,7 +19,7 @@ fn patient(dir: &Path) -> Patient {
         p2p_listen: &["/ip4/127.0.0.1/tcp/2".to_owned()],
     });
     let config = Config::parse(&sample, &dir.join("sealwire.toml")).unwrap();
-    Keys::create(&config.keys_dir, now - DAY).unwrap();
+    Keys::create(&config.keys_dir, now - DAY, Windows::of(&config.keys), None).unwrap();
     store::create(&config.data_dir).unwrap();
     Patient { register: adopted(&config), config, now, status: Err("nobody".to_owned()) }
 }

@@ -136,6 +136,11 @@ impl Member {
             .find(|k| k.use_ == KeyUse::Sign && k.thumbprint == *thumbprint && k.covers(leaf_index))
     }
 
+    /// The sign key of this thumbprint, wherever it counts.
+    pub fn sign_key(&self, thumbprint: &Digest) -> Option<&MemberKey> {
+        self.keys.iter().find(|k| k.use_ == KeyUse::Sign && k.thumbprint == *thumbprint)
+    }
+
     /// The log key in force: the one that signs new checkpoints.
     pub fn log_key(&self) -> Option<&MemberKey> {
         self.current(KeyUse::Log)
