@@ -139,8 +139,8 @@ impl Guard {
     }
 
     /// The active peers.
-    pub fn peers(&self) -> &BTreeSet<MemberId> {
-        &self.peers
+    pub fn peers(&self) -> BTreeSet<MemberId> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).peers.clone()
     }
 
     /// Our log has again this many entries.

@@ -346,42 +346,59 @@ fn status(args: &StatusArgs) -> Result<Report> {
 }
 
 fn add_key(args: &AddKeyArgs) -> Result<Report> {
+    let (use_, member, from) = (args.r#use, &args.member, args.from);
+    let thumbprint = change_key(args, Draft::add_key, Draft::add_cosign_pq_key)?;
+    let text = format!("added a {use_} key of {member} from leaf index {from}: {thumbprint}");
+    Ok(key_report(args, &thumbprint, text))
+}
+
+fn replace_key(args: &AddKeyArgs) -> Result<Report> {
+    let (use_, member, from) = (args.r#use, &args.member, args.from);
+    let thumbprint = change_key(args, Draft::replace_key, Draft::replace_cosign_pq_key)?;
+    let text =
+        format!("the {use_} key of {member} is another from leaf index {from}: {thumbprint}");
+    Ok(key_report(args, &thumbprint, text))
+}
+
+/// Puts a key into a draft, by the function for its algorithm; answers its thumbprint.
+fn change_key(
+    args: &AddKeyArgs,
+    ed25519: impl FnOnce(&mut Draft, &MemberId, KeyUse, &[u8; 32], u64) -> Result<(), RegisterError>,
+    ml_dsa: impl FnOnce(
+        &mut Draft,
+        &MemberId,
+        &[u8; mldsa::MLDSA_PUBLIC_BYTES],
+        u64,
+    ) -> Result<(), RegisterError>,
+) -> Result<Digest> {
     let AddKeyArgs { draft, member, r#use, public, from } = args;
-    let thumbprint = match (r#use, public) {
+    match (r#use, public) {
         (KeyUse::CosignPq, files::PublicKey::MlDsa(public)) => {
-            edit(draft, |draft| draft.add_cosign_pq_key(member, public, *from))?;
-            mldsa::thumbprint(public)
+            edit(draft, |draft| ml_dsa(draft, member, public, *from))?;
+            Ok(mldsa::thumbprint(public))
         }
         (
             KeyUse::Node | KeyUse::Log | KeyUse::Cosign | KeyUse::Sign,
             files::PublicKey::Ed25519(public),
         ) => {
-            edit(draft, |draft| draft.add_key(member, *r#use, public, *from))?;
-            ed25519_thumbprint(public)
+            edit(draft, |draft| ed25519(draft, member, *r#use, public, *from))?;
+            Ok(ed25519_thumbprint(public))
         }
         _ => bail!(
-            "cannot add a {} key: the public key has another length\n\
+            "cannot take a {} key: the public key has another length\n\
              hint: cosign-pq is ML-DSA-44, every other use Ed25519",
             r#use
         ),
-    };
-    Ok(Report {
-        text: format!("added a {} key of {member} from leaf index {from}: {thumbprint}", r#use),
-        json: json!({"member": member, "use": r#use.as_str(), "thumbprint": thumbprint,
-                     "from": from, "draft": draft}),
-    })
+    }
 }
 
-fn replace_key(args: &AddKeyArgs) -> Result<Report> {
-    let AddKeyArgs { draft, member, r#use, public, from } = args;
-    edit(draft, |draft| draft.replace_key(member, *r#use, &public.0, *from))?;
-    let thumbprint = ed25519_thumbprint(&public.0);
-    let use_ = r#use;
-    Ok(Report {
-        text: format!("the {use_} key of {member} is another from leaf index {from}: {thumbprint}"),
-        json: json!({"member": member, "use": use_.as_str(), "thumbprint": thumbprint,
+fn key_report(args: &AddKeyArgs, thumbprint: &Digest, text: String) -> Report {
+    let AddKeyArgs { draft, member, r#use, from, .. } = args;
+    Report {
+        text,
+        json: json!({"member": member, "use": r#use.as_str(), "thumbprint": thumbprint,
                      "from": from, "draft": draft}),
-    })
+    }
 }
 
 fn end_key(args: &EndKeyArgs) -> Result<Report> {

@@ -295,13 +295,34 @@ impl Draft {
         public: &[u8; 32],
         from: u64,
     ) -> Result<(), RegisterError> {
+        self.end_current(id, use_, from)?;
+        self.add_key(id, use_, public, from)
+    }
+
+    /// The same for an ML-DSA-44 cosign key.
+    pub fn replace_cosign_pq_key(
+        &mut self,
+        id: &MemberId,
+        public: &[u8; MLDSA_PUBLIC_BYTES],
+        from: u64,
+    ) -> Result<(), RegisterError> {
+        self.end_current(id, KeyUse::CosignPq, from)?;
+        self.add_cosign_pq_key(id, public, from)
+    }
+
+    fn end_current(
+        &mut self,
+        id: &MemberId,
+        use_: KeyUse,
+        until: u64,
+    ) -> Result<(), RegisterError> {
         let members = &mut self.edit().sealwire.members;
         let member = members.get_mut(id).ok_or_else(|| absent("member", id.as_str()))?;
         let current = |k: &&mut RawMemberKey| k.use_ == use_.as_str() && k.until.is_none();
         for key in member.keys.iter_mut().filter(current) {
-            key.until = Some(from);
+            key.until = Some(until);
         }
-        self.add_key(id, use_, public, from)
+        Ok(())
     }
 
     /// Adds a community, or puts it in the place of the one with its id.
