@@ -8,7 +8,7 @@ use sealwire_wire::id::MemberId;
 use sealwire_wire::note::{PublicKey, VerifierKey};
 use sealwire_wire::register::Register;
 
-use crate::world::{SUBSTANCES, World, numbered, said, text, until};
+use crate::world::{SUBSTANCES, World, numbered, run, said, text, until};
 
 /// So many that the log has a full tile and a partial one.
 const RECORDS: usize = 260;
@@ -62,5 +62,15 @@ fn programs_of_others_verify_what_the_nodes_have_written() {
         let live = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("second/judge/live.py");
         let data = world.node(member).data();
         judged(Command::new(tool("SEALWIRE_PYTHON")).args([text(&live), text(&data), "ID"]));
+    }
+    // The auditor's own program counts both kinds, and asks for as many as it is told to.
+    let trust = fs::read_to_string(world.trust("ID")).unwrap();
+    for (wanted, code) in [(2, Some(0)), (3, Some(2))] {
+        let file = world.dir().join(format!("pq-{wanted}.toml"));
+        fs::write(&file, format!("{trust}witnesses-pq = {wanted}\n")).unwrap();
+        let data = node.data();
+        let audit = run(&["--json", "audit", "verify", text(&data), "--trust", text(&file)]);
+        assert_eq!(audit.status.code(), code, "{}", said(&audit));
+        assert!(said(&audit).contains("2 with ML-DSA-44"), "{}", said(&audit));
     }
 }
