@@ -13,7 +13,7 @@ use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, MAX_PULL_LEAVES, Range, Request, Response};
 use sealwire_wire::register::Status;
 use sealwire_wire::statement::{
-    Addressees, Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data,
+    Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data,
 };
 
 use crate::admit::{self, Admitted, Authentic, Content, NotTaken, Verdict};
@@ -165,12 +165,28 @@ pub fn serve(
     }
 }
 
-/// Whether an entry may be served to `asker` by us: by its originator to whom it is addressed;
-/// by a relay only when it is addressed to a whole community or the federation.
+/// Verifies an announcement that came over the topic of `community`, or of the federation if none:
+/// nothing is handed on there that is not for all who read it.
+pub fn gossiped(
+    context: &Context,
+    message: &Announcement,
+    community: Option<&str>,
+) -> Result<Input, NotTaken> {
+    for item in &message.items {
+        let statement = Statement::parse(&item.statement)
+            .map_err(|e| reject("statement-malformed", e.to_string()))?;
+        release::spread(statement.manifest(), community).map_err(|rule| {
+            let index = item.index;
+            let why = rule.why();
+            reject("not-for-topic", format!("cannot hand on entry {index} to a topic: {why}"))
+        })?;
+    }
+    announcement(context, message)
+}
+
+/// Whether an entry may be served to `asker` by us: see [`release::serve`].
 pub fn may_serve(context: &Context, log: &MemberId, manifest: &Manifest, asker: &MemberId) -> bool {
-    let relayed = *log != context.own;
-    let named = matches!(manifest.addressees(), Addressees::Named(_));
-    release::addressed(&context.register(), manifest, asker) && !(relayed && named)
+    release::serve(&context.register(), log, manifest, &context.own, asker).is_ok()
 }
 
 /// Runs the gate over authentic entries, opening what is for us.
@@ -393,7 +409,9 @@ fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<Input, Refus
 }
 
 fn rewrapped(context: &Context, asker: &MemberId, audience: &[u8; 16]) -> Response {
-    let entitled = context.own_audience(audience).is_some_and(|to| to.contains(asker));
+    let register = context.register();
+    let to = context.own_audience(audience);
+    let entitled = to.is_some_and(|to| release::wrap(&register, &to, asker).is_ok());
     let keys = context.seal_keys();
     match (entitled, context.secret_of(audience), keys.get(asker)) {
         (true, Some(secret), Some(key)) => {

@@ -1,0 +1,471 @@
+//! Every combination of the small inputs, and many of the large ones.
+
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+
+use super::body::OutsideBody;
+use super::*;
+
+const MEMBERS: [&str; 3] = ["ID", "SG", "AU"];
+const DAY: &str = "2026-11-30";
+/// The purpose of every record here.
+const AGREED: &str = "risk-analysis";
+/// A purpose that takes consent.
+const OTHER: &str = "criminal-proceedings";
+const BODY: &str = "Court of Appeal";
+
+fn id(member: &str) -> MemberId {
+    member.parse().unwrap()
+}
+
+fn ids(members: &[&str]) -> BTreeSet<MemberId> {
+    members.iter().map(|member| id(member)).collect()
+}
+
+fn words(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn record() -> RecordId {
+    RecordId::new(1_790_000_000_000, &[7; 10])
+}
+
+fn community(tlp: &str, classes: &[&str]) -> Community {
+    Community {
+        id: "substances".to_owned(),
+        title: "Substances".to_owned(),
+        agreement: "A-1".to_owned(),
+        members: ids(&MEMBERS),
+        kinds: words(&["lab-alert"]),
+        classes: words(classes),
+        tlp_ceiling: tlp.to_owned(),
+        purposes: words(&[AGREED, "training"]),
+        retention_days: 365,
+        witnesses: 1,
+    }
+}
+
+fn handling(tlp: Tlp, pap: &str, purposes: &[&str]) -> Handling {
+    Handling::of(&serde_json::json!({"tlp": tlp.as_str(), "pap": pap, "purpose": purposes}))
+}
+
+fn grant(issuer: &str, classes: &[&str], via: Option<&str>) -> Grant {
+    Grant {
+        id: RecordId::new(1_790_000_000_001, &[8; 10]),
+        issuer: id(issuer),
+        records: BTreeSet::from([record()]),
+        body: BODY.to_owned(),
+        member: None,
+        via: via.map(id),
+        purposes: words(&[OTHER]),
+        classes: words(classes),
+        from: "2026-11-01".to_owned(),
+        until: DAY.to_owned(),
+        conditions: Vec::new(),
+        evidence: None,
+    }
+}
+
+const STANDINGS: [Standing; 5] = [
+    Standing { active: true, direction: Some(Direction::Both) },
+    Standing { active: true, direction: Some(Direction::Sends) },
+    Standing { active: true, direction: Some(Direction::Receives) },
+    Standing { active: true, direction: None },
+    Standing { active: false, direction: Some(Direction::Both) },
+];
+
+/// Calls `each` with every combination of the small inputs about one record of ID.
+fn every(mut each: impl FnMut(&Shared<'_>, &Asker<'_>, FieldClass, bool)) {
+    let (originator, record) = (id("ID"), record());
+    let agreements = [
+        community("AMBER", &["open", "core"]),
+        community("RED", &["open", "core", "operational", "nominal"]),
+        community("CLEAR", &[]),
+    ];
+    let tos = [None, Some(ids(&[])), Some(ids(&["SG"])), Some(ids(&["AU", "SG"]))];
+    let audiences = [Some(ids(&[])), Some(ids(&["AU"])), Some(ids(&["AU", "SG"])), None];
+    let grants = [
+        vec![],
+        vec![Grant {
+            member: Some(id("SG")),
+            ..grant("ID", &["open", "core", "operational", "nominal", "text"], None)
+        }],
+    ];
+    let askers: Vec<MemberId> = MEMBERS.iter().map(|member| id(member)).collect();
+    for tlp in Tlp::ALL {
+        for (pap, purposes) in [("CLEAR", &[AGREED][..]), ("RED", &[AGREED, "elsewhere"])] {
+            let handling = handling(tlp, pap, purposes);
+            for community in agreements.iter().map(Some).chain([None]) {
+                for kind in ["lab-alert", "warning"] {
+                    for to in &tos {
+                        for audience in &audiences {
+                            for class in FieldClass::ALL {
+                                let audiences = BTreeMap::from_iter(
+                                    [Some(class), class.coarse()]
+                                        .into_iter()
+                                        .flatten()
+                                        .zip([audience.clone(), Some(ids(&["SG"]))]),
+                                );
+                                for standing in STANDINGS {
+                                    let (id, to) = (&record, to.as_ref());
+                                    let (originator, handling) = (&originator, &handling);
+                                    let shared = Shared {
+                                        id,
+                                        originator,
+                                        standing,
+                                        community,
+                                        kind,
+                                        handling,
+                                        to,
+                                        audiences: &audiences,
+                                    };
+                                    for member in &askers {
+                                        for standing in STANDINGS {
+                                            for purpose in [None, Some(AGREED), Some(OTHER)] {
+                                                for grants in &grants {
+                                                    let asker = Asker {
+                                                        member,
+                                                        standing,
+                                                        purpose,
+                                                        day: DAY,
+                                                        grants,
+                                                    };
+                                                    each(&shared, &asker, class, true);
+                                                }
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a member may see at the very most, said once more without the rules and their order.
+fn at_most(shared: &Shared<'_>, asker: &Asker<'_>, class: FieldClass) -> bool {
+    let agreement = shared.community.is_some_and(|community| {
+        let label = |tlp: &str| Tlp::ALL.iter().position(|known| known.as_str() == tlp);
+        let tlp = shared.handling.tlp.and_then(|tlp| label(tlp.as_str()));
+        community.kinds.contains(shared.kind)
+            && tlp <= label(&community.tlp_ceiling)
+            && shared.handling.purposes.iter().all(|p| community.purposes.contains(p))
+            && community.classes.contains(class.as_str().trim_end_matches(".coarse"))
+    });
+    let receives = matches!(asker.standing.direction, Some(d) if d != Direction::Sends);
+    let sends = matches!(shared.standing.direction, Some(d) if d != Direction::Receives);
+    let named = shared.audiences.get(&class).and_then(Option::as_ref);
+    agreement
+        && asker.standing.active
+        && shared.standing.active
+        && receives
+        && sends
+        && shared.to.is_none_or(|to| to.contains(asker.member))
+        && named.is_some_and(|to| to.contains(asker.member))
+}
+
+#[test]
+fn no_combination_gives_a_member_more_than_its_agreement() {
+    let (mut cases, mut seen, mut rules) = (0_u64, 0_u64, BTreeSet::new());
+    every(|shared, asker, class, coarser| {
+        cases += 1;
+        let decision = field(shared, asker, class, coarser);
+        rules.insert(decision.rule);
+        if asker.member == shared.originator {
+            assert_eq!(decision, Decision { sees: Sees::Value, rule: Rule::Originator });
+            return;
+        }
+        let granted = match decision.sees {
+            Sees::Withheld => return,
+            Sees::Value => class,
+            Sees::Coarser => class.coarse().unwrap(),
+        };
+        seen += 1;
+        assert!(at_most(shared, asker, granted), "{shared:?} {asker:?} {class:?} {decision:?}");
+        if shared.handling.is_red() {
+            let to = shared.to.expect("TLP:RED names its addressees");
+            assert!(to.contains(asker.member), "{shared:?} {asker:?}");
+        }
+        let own_purpose = asker.purpose.is_none_or(|p| shared.handling.purposes.contains(p));
+        assert!(own_purpose || !asker.grants.is_empty(), "{shared:?} {asker:?}");
+    });
+    assert!(cases > 1_000_000 && seen > 1_000, "{cases} {seen}");
+    // Every rule that can say something of a member has said it.
+    let of_others = [
+        Rule::RelayOfNamed,
+        Rule::TlpRed,
+        Rule::PapRed,
+        Rule::SharedWith,
+        Rule::TlpClear,
+        Rule::NoConsent,
+    ];
+    let missing: Vec<_> = Rule::ALL.into_iter().filter(|rule| !rules.contains(rule)).collect();
+    assert_eq!(missing, of_others);
+}
+
+#[test]
+fn nothing_is_withheld_without_a_reason() {
+    every(|shared, asker, class, _| {
+        let decision = self::class(shared, asker, class);
+        let entitled = asker.member == shared.originator || at_most(shared, asker, class);
+        let red = shared.handling.is_red() && shared.to.is_none();
+        let own_purpose = asker.purpose.is_none_or(|p| shared.handling.purposes.contains(p));
+        if entitled && own_purpose && !red {
+            assert_eq!(decision.sees, Sees::Value, "{shared:?} {asker:?} {class:?}");
+        }
+    });
+}
+
+#[test]
+fn an_empty_audience_is_nobody() {
+    every(|shared, asker, class, _| {
+        let empty = shared.audiences.get(&class).and_then(Option::as_ref);
+        if empty.is_some_and(BTreeSet::is_empty) && asker.member != shared.originator {
+            let decision = self::class(shared, asker, class);
+            assert_eq!(decision.sees, Sees::Withheld, "{shared:?} {asker:?}");
+        }
+        if shared.to.is_some_and(BTreeSet::is_empty) && asker.member != shared.originator {
+            assert_eq!(field(shared, asker, class, true).sees, Sees::Withheld);
+        }
+    });
+}
+
+#[test]
+fn relays_never_widen_and_red_is_served_by_its_owner_to_the_named_alone() {
+    let named = ids(&["SG"]);
+    let nobody = ids(&[]);
+    for to in [
+        Addressees::Federation,
+        Addressees::Community("substances"),
+        Addressees::Named(&named),
+        Addressees::Named(&nobody),
+    ] {
+        for red in [false, true] {
+            for asker in MEMBERS.map(id) {
+                for standing in STANDINGS {
+                    let by_owner = served(to, red, true, &asker, standing);
+                    let by_relay = served(to, red, false, &asker, standing);
+                    assert!(by_relay.is_err() || by_owner.is_ok(), "a relay serves more");
+                    for (ok, owner) in [(by_owner.is_ok(), true), (by_relay.is_ok(), false)] {
+                        let entitled = standing.active
+                            && match to {
+                                Addressees::Federation => true,
+                                Addressees::Community(_) => !red && standing.direction.is_some(),
+                                Addressees::Named(to) => owner && to.contains(&asker),
+                            };
+                        assert_eq!(ok, entitled, "{to:?} {red} {asker} {standing:?} {owner}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Calls `each` with a record of ID, the member that holds it, and the body that is to get it.
+fn every_body(mut each: impl FnMut(&Shared<'_>, &OutsideBody<'_>, FieldClass)) {
+    let (originator, record) = (id("ID"), record());
+    let community = community("RED", &["open", "core", "operational"]);
+    let all = ["open", "core", "operational", "commercial", "nominal", "text"];
+    let other_record =
+        Grant { records: BTreeSet::new(), ..grant("ID", &all, Some("SG")) };
+    let ended = Grant { until: "2026-11-29".to_owned(), ..grant("ID", &all, Some("SG")) };
+    let grants = [
+        vec![],
+        vec![grant("ID", &["core"], Some("SG"))],
+        vec![grant("ID", &all, None)],
+        vec![grant("SG", &all, None)],
+        vec![other_record, ended],
+    ];
+    for tlp in Tlp::ALL {
+        for pap in ["CLEAR", "GREEN", "AMBER", "RED", "unknown"] {
+            for share_with in [words(&[]), words(&["UNODC"])] {
+                let handling = Handling { share_with, ..handling(tlp, pap, &[AGREED]) };
+                for to in [Some(ids(&["SG"])), None] {
+                    for audience in [ids(&[]), ids(&["SG"]), ids(&["AU"])] {
+                        for class in FieldClass::ALL {
+                            let audiences = BTreeMap::from([(class, Some(audience.clone()))]);
+                            let shared = Shared {
+                                id: &record,
+                                originator: &originator,
+                                standing: STANDINGS[0],
+                                community: Some(&community),
+                                kind: "lab-alert",
+                                handling: &handling,
+                                to: to.as_ref(),
+                                audiences: &audiences,
+                            };
+                            for member in &MEMBERS.map(id) {
+                                for grants in &grants {
+                                    for name in [BODY, "UNODC", "Somebody"] {
+                                        for purpose in [AGREED, OTHER] {
+                                            let standing = STANDINGS[0];
+                                            let (day, stated) = (DAY, None);
+                                            let holder =
+                                                Asker { member, standing, purpose: stated, day, grants };
+                                            let body = OutsideBody { holder, name, purpose };
+                                            each(&shared, &body, class);
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_gets_what_its_member_sees_and_the_originator_lets_go_and_nothing_else() {
+    let mut rules = BTreeSet::new();
+    every_body(|shared, body, class| {
+        let held = self::class(shared, &body.holder, class);
+        let (decision, consent) = body::class(shared, body, class);
+        rules.insert(decision.rule);
+        let handling = shared.handling;
+        // Said once more, by what lets go.
+        let consented = body.holder.grants.iter().any(|grant| {
+            let via = grant.via.as_ref().unwrap_or(&grant.issuer);
+            grant.issuer == *shared.originator
+                && grant.records.contains(shared.id)
+                && grant.until.as_str() >= DAY
+                && via == body.holder.member
+                && (body.name, body.purpose) == (BODY, OTHER)
+                && grant.classes.contains(class.as_str().trim_end_matches(".coarse"))
+        });
+        let ordinary = body.purpose == AGREED
+            && ["open", "core", "core.coarse", "operational.coarse"].contains(&class.as_str());
+        let organisation = handling.share_with.contains(body.name);
+        let released = consented || ordinary && (organisation || handling.tlp == Some(Tlp::Clear));
+        let may = held.sees == Sees::Value
+            && !handling.is_red()
+            && !handling.pap_red
+            && released;
+        let said = format!("{shared:?} {body:?} {class:?} {decision:?}");
+        assert_eq!(decision.sees == Sees::Value, may, "{said}");
+        assert_eq!(consent.is_some(), decision.rule == Rule::ConsentGrant, "{said}");
+    });
+    for rule in [
+        Rule::TlpRed,
+        Rule::PapRed,
+        Rule::ConsentGrant,
+        Rule::SharedWith,
+        Rule::TlpClear,
+        Rule::NoConsent,
+        Rule::NotInAudience,
+    ] {
+        assert!(rules.contains(&rule), "{rule:?} has not been met");
+    }
+}
+
+#[test]
+fn a_label_that_is_not_known_is_the_strictest() {
+    let odd = Handling::of(&serde_json::json!({"tlp": "WHITE", "pap": "WHITE"}));
+    assert!(odd.is_red() && odd.pap_red);
+    assert!(Handling::default().is_red());
+    let everything = community("RED", &["open"]);
+    assert_eq!(agreed(&everything, "lab-alert", &odd), Err(Rule::TlpAboveCeiling));
+    let numbered = Handling::of(&serde_json::json!({"tlp": "TLP:GREEN", "purpose": [7]}));
+    assert_eq!(agreed(&everything, "lab-alert", &numbered), Err(Rule::PurposeNotInAgreement));
+}
+
+#[test]
+fn a_consent_says_nothing_of_records_of_others_and_nothing_if_it_is_not_whole() {
+    let mut json = serde_json::json!({
+        "record": [{"record": record().to_string(), "issuer": "ID"},
+                   {"record": RecordId::new(9, &[9; 10]).to_string(), "issuer": "SG"}],
+        "grantee": {"name": BODY}, "granteeViaMember": "SG", "purpose": [OTHER], "class": ["core"],
+        "from": "2026-11-01", "until": DAY,
+    });
+    let of = |json: &serde_json::Value| Grant::of(grant("ID", &[], None).id, &id("ID"), json);
+    assert_eq!(of(&json), Some(grant("ID", &["core"], Some("SG"))));
+    json["granteeViaMember"] = "nobody".into();
+    assert_eq!(of(&json), None, "a member that cannot be read is not everybody");
+    json["granteeViaMember"] = "SG".into();
+    json.as_object_mut().unwrap().remove("until");
+    assert_eq!(of(&json), None);
+}
+
+#[test]
+fn the_rules_stand_in_the_protocol_in_their_order() {
+    let protocol = include_str!("../../../docs/PROTOCOL.md");
+    let section = protocol.split("\n## 10. Release").nth(1).unwrap();
+    let section = section.split("\n## 11.").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
+    let named: Vec<&str> = rows.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect();
+    assert_eq!(named, Rule::ALL.map(Rule::id));
+    let in_order = Rule::ALL.windows(2).all(|pair| pair[0] < pair[1]);
+    assert!(in_order && Rule::ALL.iter().all(|rule| !rule.why().is_empty()));
+}
+
+fn some_members() -> impl Strategy<Value = BTreeSet<MemberId>> {
+    subsequence(vec!["ID", "SG", "AU", "NL"], 0..=4).prop_map(|members| ids(&members))
+}
+
+fn some_classes() -> impl Strategy<Value = BTreeSet<FieldClass>> {
+    subsequence(FieldClass::ALL.to_vec(), 0..=8).prop_map(|classes| classes.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_plan_seals_to_exactly_those_who_by_the_rules_see_it(
+        peers in some_members(),
+        agreed_classes in some_classes(),
+        classes in some_classes(),
+        to in proptest::option::of(some_members()),
+        named in proptest::collection::btree_map(0..8usize, some_members(), 0..4),
+        tlp in proptest::sample::select(Tlp::ALL.to_vec()),
+    ) {
+        let own = id("ID");
+        let covered: Vec<&str> = agreed_classes.iter().map(|class| class.as_str()).collect();
+        let mut community = community("RED", &covered);
+        community.members = peers.iter().cloned().chain([own.clone()]).collect();
+        let others: BTreeSet<MemberId> = peers.into_iter().filter(|peer| *peer != own).collect();
+        let handling = handling(tlp, "AMBER", &[AGREED]);
+        let audiences: BTreeMap<_, _> =
+            named.into_iter().map(|(at, to)| (FieldClass::ALL[at], to)).collect();
+        let wish = Wish { to, audiences };
+        let planned = plan::planned(&community, &own, others.clone(), &handling, &classes, &wish);
+        let Ok(planned) = planned else { return Ok(()) };
+        let audiences: BTreeMap<_, _> =
+            planned.classes.iter().map(|(class, to)| (*class, Some(to.clone()))).collect();
+        let record = record();
+        let shared = Shared {
+            id: &record,
+            originator: &own,
+            standing: STANDINGS[0],
+            community: Some(&community),
+            kind: "lab-alert",
+            handling: &handling,
+            to: planned.to.as_ref(),
+            audiences: &audiences,
+        };
+        for member in ["SG", "AU", "NL", "FR"].map(id) {
+            let direction = others.contains(&member).then_some(Direction::Both);
+            let standing = Standing { active: true, direction };
+            let asker =
+                Asker { member: &member, standing, purpose: None, day: DAY, grants: &[] };
+            for (class, to) in &planned.classes {
+                let decision = self::class(&shared, &asker, *class);
+                prop_assert_eq!(decision.sees == Sees::Value, to.contains(&member));
+                prop_assert!(!to.contains(&member) || wish.to.as_ref().is_none_or(|to| to.contains(&member)));
+                if let Some(wanted) = wish.audiences.get(class) {
+                    prop_assert!(to.is_subset(wanted), "more than the publisher named");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_consent_made_of_anything_is_read_or_not(json in "[\\[\\]{}\",:a-z0-9]{0,80}") {
+        if let Ok(json) = serde_json::from_str(&json) {
+            let _ = Grant::of(record(), &id("ID"), &json);
+        }
+    }
+}
