@@ -21,6 +21,7 @@ mod stories {
     mod judges;
     mod kept;
     mod mirror;
+    mod onward;
     mod refusals;
     mod register;
 }

@@ -312,7 +312,8 @@ impl Data<'_> {
                     element.sealed.clear();
                 }
                 let statement = Statement::parse(&element.statement);
-                let shown = statement.is_ok_and(|s| release::opened_to_auditors(s.manifest()).is_ok());
+                let shown =
+                    statement.is_ok_and(|s| release::opened_to_auditors(s.manifest()).is_ok());
                 if !manifest.parts || !shown {
                     element.opened.clear();
                 }

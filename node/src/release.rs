@@ -170,7 +170,9 @@ fn part(shared: &Shared<'_>, asker: &Asker<'_>, class: FieldClass) -> Result<Rul
     if shared.handling.purposes.contains(purpose) {
         return Ok(Rule::InAudience);
     }
-    let granted = asker.grants.iter().any(|grant| grant.to_member(shared, asker, purpose, class));
+    let record = (shared.id, shared.originator);
+    let granted =
+        asker.grants.iter().any(|g| g.to_member(record, asker.member, class, purpose, asker.day));
     if granted { Ok(Rule::ConsentGrant) } else { Err(Rule::PurposeNotAgreed) }
 }
 

@@ -12,9 +12,7 @@ use sealwire_wire::id::MemberId;
 use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, MAX_PULL_LEAVES, Range, Request, Response};
 use sealwire_wire::register::Status;
-use sealwire_wire::statement::{
-    Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data,
-};
+use sealwire_wire::statement::{Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data};
 
 use crate::admit::{self, Admitted, Authentic, Content, NotTaken, Verdict};
 use crate::context::Context;

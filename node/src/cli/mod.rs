@@ -18,6 +18,7 @@ mod codes;
 mod import;
 mod init;
 mod inspect;
+mod onward;
 pub mod output;
 mod publish;
 mod read;
@@ -84,6 +85,12 @@ pub enum Command {
     Show(read::ShowArgs),
     /// Print the proof that a record is in its log, for `sealwire-audit receipt`.
     Receipt(read::ReceiptArgs),
+    /// Say which rule lets which field of a record reach a member, and which does not.
+    Explain(onward::ExplainArgs),
+    /// Prove single fields of a record, for a court or partner; `sealwire-audit field` checks it.
+    Open(onward::OpenArgs),
+    /// Write the records that a body outside the federation may get, as far as it may.
+    Export(onward::ExportArgs),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
     /// Say what of an entry file opens with this member's keys.
@@ -142,6 +149,9 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),
         Command::Receipt(args) => read::receipt(&args, output),
+        Command::Explain(args) => onward::explain(&args, output),
+        Command::Open(args) => onward::open(&args, output),
+        Command::Export(args) => onward::export(&args, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Unseal(args) => inspect::unseal(&args, output),
         Command::Audit(command) => inspect::audit(&command, output),

@@ -15,9 +15,7 @@ use crate::admit;
 use crate::context::Context;
 use crate::issue;
 use crate::refusal::Refusal;
-use crate::release::{
-    self, Asker, Decision, Handling, Plan, Rule, Sees, Shared, Standing, Wish,
-};
+use crate::release::{self, Asker, Decision, Handling, Plan, Rule, Sees, Shared, Standing, Wish};
 
 /// A record to be published.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ mod peers;
 mod publish;
 mod reads;
 mod startup;
+mod taken;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::config::Config;
+use crate::consent::Consents;
 use crate::context::Context;
 use crate::feed::{self, Delivery, Reading, RecordView};
 use crate::keys::Keys;
@@ -77,6 +79,7 @@ struct Inner {
     publisher: publish::Publisher,
     announced: OnceCell<()>,
     purpose_required: bool,
+    consents: Consents,
 }
 
 /// What must be ended in order.
@@ -231,6 +234,7 @@ pub async fn start(
         publisher,
         announced,
         purpose_required,
+        consents: Consents::default(),
     };
     let node = NodeHandle { inner: Arc::new(inner) };
     let mut tasks = tasks;
@@ -332,9 +336,12 @@ impl NodeHandle {
 
     async fn read(
         &self,
-        reading: Reading,
+        mut reading: Reading,
         views: impl Fn(&Context, &Reading) -> Result<Vec<RecordView>, Refusal> + Send + Sync + 'static,
     ) -> Result<Vec<RecordView>, Refusal> {
+        if reading.purpose.is_some() {
+            reading.consented = self.consented().await?;
+        }
         let views = Arc::new(views);
         let made = |reading: Reading| {
             let (context, views) = (Arc::clone(&self.inner.context), Arc::clone(&views));

@@ -73,34 +73,41 @@ impl Grant {
         })
     }
 
-    /// Whether it covers a part of a record, for a purpose on a day.
-    fn covers(&self, shared: &Shared<'_>, class: FieldClass, purpose: &str, day: &str) -> bool {
+    /// Whether it covers a part of a record of `originator`, for a purpose on a day.
+    fn covers(
+        &self,
+        (record, originator): (&RecordId, &MemberId),
+        class: FieldClass,
+        purpose: &str,
+        day: &str,
+    ) -> bool {
         let class = [class.as_str(), agreement_class(class)];
-        self.issuer == *shared.originator
-            && self.records.contains(shared.id)
+        self.issuer == *originator
+            && self.records.contains(record)
             && self.purposes.contains(purpose)
             && class.iter().any(|class| self.classes.contains(*class))
             && (self.from.as_str()..=self.until.as_str()).contains(&day)
     }
 
-    /// Whether it lets a member, which sees the part, use it for a purpose.
-    pub(super) fn to_member(
+    /// Whether it lets `member`, for which the part is sealed, use it for a purpose.
+    pub fn to_member(
         &self,
-        shared: &Shared<'_>,
-        asker: &Asker<'_>,
-        purpose: &str,
+        (record, originator): (&RecordId, &MemberId),
+        member: &MemberId,
         class: FieldClass,
+        purpose: &str,
+        day: &str,
     ) -> bool {
-        self.member.as_ref() == Some(asker.member)
-            && self.via.as_ref().is_none_or(|via| via == asker.member)
-            && self.covers(shared, class, purpose, asker.day)
+        self.member.as_ref() == Some(member)
+            && self.via.as_ref().is_none_or(|via| via == member)
+            && self.covers((record, originator), class, purpose, day)
     }
 
     fn to_body(&self, shared: &Shared<'_>, body: &OutsideBody<'_>, class: FieldClass) -> bool {
         let via = self.via.as_ref().unwrap_or(&self.issuer);
         self.body == body.name
             && via == body.holder.member
-            && self.covers(shared, class, body.purpose, body.holder.day)
+            && self.covers((shared.id, shared.originator), class, body.purpose, body.holder.day)
     }
 }
 
@@ -142,8 +149,7 @@ fn by_rules(
     // Without a consent nothing goes out that the record's own community would not get, and for
     // no purpose but the record's.
     let covered = shared.community.is_some_and(|community| super::covers(community, class));
-    let ordinary =
-        covered && shared_by_default(class) && handling.purposes.contains(body.purpose);
+    let ordinary = covered && shared_by_default(class) && handling.purposes.contains(body.purpose);
     if handling.is_red() {
         Err(Rule::TlpRed)
     } else if handling.pap_red {

@@ -71,7 +71,9 @@ impl Handling {
         // What is no text is kept as it is written, and so is in no agreement.
         let list = |key: &str| {
             let items = handling.get(key).and_then(Value::as_array).into_iter().flatten();
-            items.map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
+            items
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect()
         };
         Self {
             tlp: text("tlp").parse().ok(),

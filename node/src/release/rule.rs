@@ -53,6 +53,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order in which they are asked.
+    #[cfg(test)]
     pub const ALL: [Self; 22] = [
         Self::Originator,
         Self::MemberNotActive,

@@ -269,8 +269,7 @@ fn every_body(mut each: impl FnMut(&Shared<'_>, &OutsideBody<'_>, FieldClass)) {
     let (originator, record) = (id("ID"), record());
     let community = community("RED", &["open", "core", "operational"]);
     let all = ["open", "core", "operational", "commercial", "nominal", "text"];
-    let other_record =
-        Grant { records: BTreeSet::new(), ..grant("ID", &all, Some("SG")) };
+    let other_record = Grant { records: BTreeSet::new(), ..grant("ID", &all, Some("SG")) };
     let ended = Grant { until: "2026-11-29".to_owned(), ..grant("ID", &all, Some("SG")) };
     let grants = [
         vec![],
@@ -303,8 +302,13 @@ fn every_body(mut each: impl FnMut(&Shared<'_>, &OutsideBody<'_>, FieldClass)) {
                                         for purpose in [AGREED, OTHER] {
                                             let standing = STANDINGS[0];
                                             let (day, stated) = (DAY, None);
-                                            let holder =
-                                                Asker { member, standing, purpose: stated, day, grants };
+                                            let holder = Asker {
+                                                member,
+                                                standing,
+                                                purpose: stated,
+                                                day,
+                                                grants,
+                                            };
                                             let body = OutsideBody { holder, name, purpose };
                                             each(&shared, &body, class);
                                         }
@@ -341,10 +345,7 @@ fn a_body_gets_what_its_member_sees_and_the_originator_lets_go_and_nothing_else(
             && ["open", "core", "core.coarse", "operational.coarse"].contains(&class.as_str());
         let organisation = handling.share_with.contains(body.name);
         let released = consented || ordinary && (organisation || handling.tlp == Some(Tlp::Clear));
-        let may = held.sees == Sees::Value
-            && !handling.is_red()
-            && !handling.pap_red
-            && released;
+        let may = held.sees == Sees::Value && !handling.is_red() && !handling.pap_red && released;
         let said = format!("{shared:?} {body:?} {class:?} {decision:?}");
         assert_eq!(decision.sees == Sees::Value, may, "{said}");
         assert_eq!(consent.is_some(), decision.rule == Rule::ConsentGrant, "{said}");
@@ -396,7 +397,8 @@ fn the_rules_stand_in_the_protocol_in_their_order() {
     let section = protocol.split("\n## 10. Release").nth(1).unwrap();
     let section = section.split("\n## 11.").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
-    let named: Vec<&str> = rows.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect();
+    let named: Vec<&str> =
+        rows.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect();
     assert_eq!(named, Rule::ALL.map(Rule::id));
     let in_order = Rule::ALL.windows(2).all(|pair| pair[0] < pair[1]);
     assert!(in_order && Rule::ALL.iter().all(|rule| !rule.why().is_empty()));
@@ -468,4 +470,43 @@ proptest! {
             let _ = Grant::of(record(), &id("ID"), &json);
         }
     }
+}
+
+/// The manifest of a record.
+fn manifest(to: Option<BTreeSet<MemberId>>, tlp: &str) -> Manifest {
+    let text = |text: &str| cbor::Value::from(text);
+    Manifest {
+        federation: "test.example".to_owned(),
+        register: 1,
+        nonce: [0; 32],
+        heads: BTreeMap::new(),
+        body: Body::Record(sealwire_wire::statement::RecordManifest {
+            kind: "lab-alert".to_owned(),
+            community: "substances".to_owned(),
+            to,
+            schema: String::new(),
+            schema_digest: sealwire_wire::id::Digest([0; 32]),
+            code_lists: BTreeMap::new(),
+            handling: cbor::map([("tlp", text(tlp)), ("pap", text("GREEN"))]),
+            relation: None,
+            parts: BTreeMap::new(),
+        }),
+    }
+}
+
+#[test]
+fn a_topic_carries_what_is_for_all_who_read_it_and_nothing_red() {
+    let (here, named) = (Some("substances"), Some(ids(&["SG"])));
+    assert_eq!(spread(&manifest(None, "AMBER"), here), Ok(()));
+    assert_eq!(spread(&manifest(None, "AMBER"), Some("other")), Err(Rule::NotInCommunity));
+    assert_eq!(spread(&manifest(None, "AMBER"), None), Err(Rule::NotInCommunity));
+    for tlp in ["RED", "TLP:RED", "PURPLE", ""] {
+        assert_eq!(spread(&manifest(None, tlp), here), Err(Rule::RedNeedsNamedMembers), "{tlp}");
+        assert_eq!(opened_to_auditors(&manifest(named.clone(), tlp)), Err(Rule::TlpRed), "{tlp}");
+    }
+    for topic in [here, None] {
+        let all = manifest(named.clone(), "CLEAR");
+        assert_eq!(spread(&all, topic), Err(Rule::RelayOfNamed));
+    }
+    assert_eq!(opened_to_auditors(&manifest(None, "AMBER+STRICT")), Ok(()));
 }

@@ -215,7 +215,8 @@ impl FieldProof {
         };
         let subject = &self.statement.claims().subject;
         for (class, part) in &self.parts {
-            let stated = record.parts.get(class).ok_or_else(|| FieldProofError::NoPart(class.clone()))?;
+            let stated =
+                record.parts.get(class).ok_or_else(|| FieldProofError::NoPart(class.clone()))?;
             if commitment_of(subject, class, &part.digests) != stated.commitment {
                 return Err(FieldProofError::Commitment(class.clone()));
             }

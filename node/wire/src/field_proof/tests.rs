@@ -197,9 +197,8 @@ fn a_proof_larger_than_the_limit_is_refused_when_it_is_made_and_when_it_is_read(
         .map(|(class, at)| ((*class).to_owned(), Part::new(vec![field(at)]).unwrap()))
         .collect();
     let pointers = BTreeSet::from(["/remark"]);
-    let opened = large.iter().map(|(class, part)| {
-        (class.clone(), OpenedPart::of(part, &pointers).unwrap())
-    });
+    let opened =
+        large.iter().map(|(class, part)| (class.clone(), OpenedPart::of(part, &pointers).unwrap()));
     let made = FieldProof::new(receipt(&statement(&large)), opened.collect());
     let Err(FieldProofError::TooLarge(length)) = made else { panic!("made: {made:?}") };
     assert!(length > MAX_FIELD_PROOF_BYTES);

@@ -75,11 +75,7 @@ fn field_proofs() {
     let one = BTreeMap::from([opened("core", &["/result/0/qualifier"])]);
     let one = FieldProof::new(receipt(&statement(&whole)), one).unwrap();
     let field = |value: &str, salt: u8| {
-        Value::Array(vec![
-            cbor::bytes([salt; 16]),
-            value.into(),
-            "/substance/0/casNumber".into(),
-        ])
+        Value::Array(vec![cbor::bytes([salt; 16]), value.into(), "/substance/0/casNumber".into()])
     };
     let digest = |field: &Value| cbor::bytes(Digest::of(&cbor::encode(field)).0);
     let mut other = whole.clone();
@@ -95,41 +91,73 @@ fn field_proofs() {
         case("every field", true, &all.to_bytes()),
         case("another value", false, &core(|_, fields| fields[0] = field("50-36-2", 0xa3))),
         case("another salt", false, &core(|_, fields| fields[0] = field("2504100-70-1", 0xa4))),
-        case("another value with its digest", false, &core(|digests, fields| {
-            fields[0] = field("50-36-2", 0xa3);
-            digests[2] = digest(&fields[0]);
-        })),
+        case(
+            "another value with its digest",
+            false,
+            &core(|digests, fields| {
+                fields[0] = field("50-36-2", 0xa3);
+                digests[2] = digest(&fields[0]);
+            }),
+        ),
         case("a digest less", false, &core(|digests, _| drop(digests.remove(0)))),
         case("a digest more", false, &core(|digests, _| digests.push(cbor::bytes([9; 32])))),
         case("digests in another order", false, &core(|digests, _| digests.swap(0, 1))),
-        case("a digest of another length", false, &core(|digests, _| {
-            digests[0] = cbor::bytes([9; 31]);
-        })),
+        case(
+            "a digest of another length",
+            false,
+            &core(|digests, _| {
+                digests[0] = cbor::bytes([9; 31]);
+            }),
+        ),
         case("no field", false, &core(|_, fields| fields.clear())),
         case("a field twice", false, &core(|_, fields| fields.push(fields[0].clone()))),
         case("no part", false, &changed(|fields| *of(fields, "parts") = Value::Map(vec![]))),
-        case("a part that the statement does not have", false, &changed(|fields| {
-            let parts = of(fields, "parts").as_map_mut().unwrap();
-            parts[0].0 = "commercial".into();
-        })),
-        case("a part under another class", false, &changed(|fields| {
-            let parts = of(fields, "parts").as_map_mut().unwrap();
-            let [a, b] = [parts[0].1.clone(), parts[1].1.clone()];
-            (parts[0].1, parts[1].1) = (b, a);
-        })),
-        case("another type", false, &changed(|fields| {
-            *of(fields, "type") = "sealwire-field-proof-v2".into();
-        })),
+        case(
+            "a part that the statement does not have",
+            false,
+            &changed(|fields| {
+                let parts = of(fields, "parts").as_map_mut().unwrap();
+                parts[0].0 = "commercial".into();
+            }),
+        ),
+        case(
+            "a part under another class",
+            false,
+            &changed(|fields| {
+                let parts = of(fields, "parts").as_map_mut().unwrap();
+                let [a, b] = [parts[0].1.clone(), parts[1].1.clone()];
+                (parts[0].1, parts[1].1) = (b, a);
+            }),
+        ),
+        case(
+            "another type",
+            false,
+            &changed(|fields| {
+                *of(fields, "type") = "sealwire-field-proof-v2".into();
+            }),
+        ),
         case("a further field", false, &changed(|fields| fields.push(("x".into(), 1.into())))),
-        case("the receipt of another statement", false, &changed(|fields| {
-            *of(fields, "receipt") = other.as_str().into();
-        })),
-        case("another index", false, &changed(|fields| {
-            *of(fields, "receipt") = foreign.as_str().into();
-        })),
-        case("a receipt without its statement", false, &changed(|fields| {
-            *of(fields, "receipt") = bare.as_str().into();
-        })),
+        case(
+            "the receipt of another statement",
+            false,
+            &changed(|fields| {
+                *of(fields, "receipt") = other.as_str().into();
+            }),
+        ),
+        case(
+            "another index",
+            false,
+            &changed(|fields| {
+                *of(fields, "receipt") = foreign.as_str().into();
+            }),
+        ),
+        case(
+            "a receipt without its statement",
+            false,
+            &changed(|fields| {
+                *of(fields, "receipt") = bare.as_str().into();
+            }),
+        ),
         case("cut short", false, &proof().to_bytes()[..200]),
         case("a byte more", false, &[proof().to_bytes(), vec![0]].concat()),
     ];
