@@ -3,7 +3,7 @@
 //! A consent counts while it is neither withdrawn nor superseded by its issuer, and as far as it
 //! opens here. Whom and what it covers is the matter of [`crate::release`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use sealwire_schemas::Standard;
@@ -28,7 +28,8 @@ pub struct Consents {
 #[derive(Default)]
 struct Seen {
     cursor: u64,
-    grants: Vec<(MemberId, u64)>,
+    /// Each with what it says, once it has opened.
+    grants: BTreeMap<(MemberId, u64), Option<Grant>>,
     withdrawn: BTreeSet<(MemberId, RecordId)>,
     superseded: BTreeSet<(MemberId, RecordId)>,
 }
@@ -58,7 +59,7 @@ impl Seen {
                     _ => {}
                 }
                 if record.kind == KIND {
-                    self.grants.push((log, index));
+                    self.grants.insert((log, index), None);
                 }
             }
             self.cursor = last;
@@ -71,20 +72,15 @@ impl Consents {
     pub fn standing(&self, context: &Context) -> Result<Vec<Grant>, StoreFault> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.catch_up(context)?;
-        let mut standing = Vec::new();
-        for (log, index) in &seen.grants {
-            let Some(entry) = context.reader.entry(log, *index)? else { continue };
-            let Some((statement, opened)) = context.open(&entry) else { continue };
-            let id = statement.claims().subject;
-            let place = (log.clone(), id);
-            let gone = seen.withdrawn.contains(&place) || seen.superseded.contains(&place);
-            if gone || entry.quarantined.is_some() || opened.broken.is_some() {
-                continue;
-            }
-            let record = Standard::v1().check_parts(KIND, &opened.disclosures()).record;
-            standing.extend(Grant::of(id, log, &record));
+        let Seen { grants, withdrawn, superseded, .. } = &mut *seen;
+        for ((log, index), grant) in grants.iter_mut().filter(|(_, grant)| grant.is_none()) {
+            *grant = read(context, log, *index)?;
         }
-        Ok(standing)
+        let gone = |grant: &Grant| {
+            let place = (grant.issuer.clone(), grant.id);
+            withdrawn.contains(&place) || superseded.contains(&place)
+        };
+        Ok(grants.values().flatten().filter(|grant| !gone(grant)).cloned().collect())
     }
 
     /// Whether its issuer has withdrawn a record.
@@ -98,4 +94,15 @@ impl Consents {
         seen.catch_up(context)?;
         Ok(seen.withdrawn.contains(&(log.clone(), *id)))
     }
+}
+
+/// What a consent says, if it opens here.
+fn read(context: &Context, log: &MemberId, index: u64) -> Result<Option<Grant>, StoreFault> {
+    let Some(entry) = context.reader.entry(log, index)? else { return Ok(None) };
+    let Some((statement, opened)) = context.open(&entry) else { return Ok(None) };
+    if opened.broken.is_some() {
+        return Ok(None);
+    }
+    let record = Standard::v1().check_parts(KIND, &opened.disclosures()).record;
+    Ok(Grant::of(statement.claims().subject, log, &record))
 }

@@ -2,7 +2,9 @@
 //!
 //! Names places and never values, so that an explanation is no reading of the record.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sealwire_schemas::FieldClass;
 use sealwire_wire::id::{MemberId, RecordId};
@@ -107,9 +109,10 @@ pub fn explain(
     let entry = context.reader.entry(&log, index).map_err(fault)?.ok_or_else(unknown)?;
     let (statement, opened) = context.open(&entry).ok_or_else(unknown)?;
     let Body::Record(record) = &statement.manifest().body else { return Err(unknown()) };
-    let register = register_of(context, statement.manifest().register);
-    let known = Known::of(context, &log, record).map_err(fault)?;
-    let shared = known.shared(&register, &statement, record);
+    let known = Known::of(context).map_err(fault)?;
+    let register = known.register(statement.manifest().register);
+    let sharing = known.sharing(&log, record);
+    let shared = sharing.shared(&register, &statement, record);
     let standing = Standing::of(&register, shared.community, question.member);
     let Question { member, purpose, day, grants } = *question;
     let asker = Asker { member, standing, purpose, day, grants };
@@ -120,7 +123,7 @@ pub fn explain(
         index,
         kind: record.kind.clone(),
         community: record.community.clone(),
-        tlp: known.handling.tlp.map_or("unknown", release::Tlp::as_str).to_owned(),
+        tlp: sharing.handling.tlp.map_or("unknown", release::Tlp::as_str).to_owned(),
         register: register.version(),
         member: member.clone(),
         served: Served { served: served.is_none(), rule: served },
@@ -129,7 +132,7 @@ pub fn explain(
         rules: BTreeMap::new(),
         log: log.clone(),
     };
-    for class in known.audiences.keys() {
+    for class in sharing.audiences.keys() {
         let decision = release::class(&shared, &asker, *class);
         let class = class.as_str().to_owned();
         let seen = ClassSeen { class, sees: decision.sees, rule: decision.rule };
@@ -164,29 +167,72 @@ fn fields(shared: &Shared<'_>, asker: &Asker<'_>, opened: &Opened) -> Vec<FieldS
     seen
 }
 
-/// What this node knows of how a record is shared.
-pub struct Known {
-    /// Its handling.
-    pub handling: Handling,
-    /// For whom each of its parts is sealed, as far as that is known here.
-    pub audiences: BTreeMap<FieldClass, Option<BTreeSet<MemberId>>>,
+/// What this node knows of how records are shared, and were.
+pub struct Known<'a> {
+    context: &'a Context,
+    /// Audiences of others, by whose they are.
+    audiences: BTreeMap<(MemberId, AudienceId), BTreeSet<MemberId>>,
+    registers: RefCell<BTreeMap<u64, Arc<Register>>>,
 }
 
-impl Known {
-    /// Looks up what is known of a record of `log`.
-    pub fn of(
-        context: &Context,
-        log: &MemberId,
-        record: &RecordManifest,
-    ) -> Result<Self, StoreFault> {
-        let wanted = record.parts.values().map(|part| part.audience).collect();
-        let known = audiences(context, log, &wanted)?;
-        let named = record.parts.iter().filter_map(|(class, part)| {
-            Some((class.parse().ok()?, known.get(&part.audience).cloned()))
-        });
-        Ok(Self { handling: Handling::read(&record.handling), audiences: named.collect() })
+/// How one record is shared.
+pub struct Sharing {
+    /// Its handling.
+    pub handling: Handling,
+    audiences: BTreeMap<FieldClass, Option<BTreeSet<MemberId>>>,
+}
+
+impl<'a> Known<'a> {
+    /// Looks up the audiences whose entries are held here.
+    pub fn of(context: &'a Context) -> Result<Self, StoreFault> {
+        let mut audiences = BTreeMap::new();
+        for (log, index) in context.reader.control_entries("audience") {
+            if log == context.own {
+                continue;
+            }
+            let Some(entry) = context.reader.entry(&log, index)? else { continue };
+            let Ok(statement) = Statement::parse(&entry.item.statement) else { continue };
+            if let Body::Audience(audience) = &statement.manifest().body {
+                audiences.insert((log, audience.audience), audience.to.clone());
+            }
+        }
+        Ok(Self { context, audiences, registers: RefCell::default() })
     }
 
+    /// The register version under which a record was shared; the one in force if it is not kept
+    /// here.
+    pub fn register(&self, version: u64) -> Arc<Register> {
+        let mut known = self.registers.borrow_mut();
+        Arc::clone(known.entry(version).or_insert_with(|| self.read_register(version)))
+    }
+
+    fn read_register(&self, version: u64) -> Arc<Register> {
+        let now = self.context.register();
+        if now.version() == version {
+            return now;
+        }
+        let then = self.context.reader.register_versions().into_iter().find_map(|bytes| {
+            let draft =
+                Draft::from_bytes(&bytes).ok().filter(|draft| draft.version() == version)?;
+            Register::trust_first(&bytes, Some(&draft.digest())).ok()
+        });
+        then.map_or(now, Arc::new)
+    }
+
+    /// How a record of `log` is shared. An audience of ours without an entry is nobody.
+    pub fn sharing(&self, log: &MemberId, record: &RecordManifest) -> Sharing {
+        let of = |audience: &AudienceId| match self.context.own_audience(audience) {
+            own if *log == self.context.own => Some(own.unwrap_or_default()),
+            _ => self.audiences.get(&(log.clone(), *audience)).cloned(),
+        };
+        let parts = record.parts.iter();
+        let audiences =
+            parts.filter_map(|(class, part)| Some((class.parse().ok()?, of(&part.audience))));
+        Sharing { handling: Handling::read(&record.handling), audiences: audiences.collect() }
+    }
+}
+
+impl Sharing {
     /// The record as the rules take it.
     pub fn shared<'a>(
         &'a self,
@@ -207,46 +253,6 @@ impl Known {
             audiences: &self.audiences,
         }
     }
-}
-
-/// The members of these audiences of a log, as far as its `audience` entries are held here. An
-/// audience of ours without an entry is nobody.
-fn audiences(
-    context: &Context,
-    log: &MemberId,
-    wanted: &BTreeSet<AudienceId>,
-) -> Result<BTreeMap<AudienceId, BTreeSet<MemberId>>, StoreFault> {
-    if *log == context.own {
-        let of = |id: &AudienceId| (*id, context.own_audience(id).unwrap_or_default());
-        return Ok(wanted.iter().map(of).collect());
-    }
-    let mut found = BTreeMap::new();
-    for (from, index) in context.reader.control_entries("audience") {
-        if from != *log || found.len() == wanted.len() {
-            continue;
-        }
-        let Some(entry) = context.reader.entry(&from, index)? else { continue };
-        let Ok(statement) = Statement::parse(&entry.item.statement) else { continue };
-        if let Body::Audience(audience) = &statement.manifest().body
-            && wanted.contains(&audience.audience)
-        {
-            found.insert(audience.audience, audience.to.clone());
-        }
-    }
-    Ok(found)
-}
-
-/// The register version under which a record was shared; the one in force if it is not kept here.
-pub fn register_of(context: &Context, version: u64) -> std::sync::Arc<Register> {
-    let now = context.register();
-    if now.version() == version {
-        return now;
-    }
-    let then = context.reader.register_versions().into_iter().find_map(|bytes| {
-        let draft = Draft::from_bytes(&bytes).ok().filter(|draft| draft.version() == version)?;
-        Register::trust_first(&bytes, Some(&draft.digest())).ok()
-    });
-    then.map_or(now, std::sync::Arc::new)
 }
 
 fn fault(cause: StoreFault) -> Refusal {

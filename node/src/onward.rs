@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::consent::Consents;
 use crate::context::Context;
-use crate::explain::{Known, register_of};
+use crate::explain::Known;
 use crate::feed;
 use crate::refusal::Refusal;
 use crate::release::body::{self, OutsideBody};
@@ -108,6 +108,7 @@ pub struct Asked<'a> {
     recipient: Option<&'a Recipient>,
     day: &'a str,
     grants: Vec<Grant>,
+    known: Known<'a>,
 }
 
 impl<'a> Asked<'a> {
@@ -120,7 +121,8 @@ impl<'a> Asked<'a> {
         day: &'a str,
     ) -> Result<Self, Refusal> {
         let grants = consents.standing(context).map_err(fault)?;
-        Ok(Self { context, consents, recipient, day, grants })
+        let known = Known::of(context).map_err(fault)?;
+        Ok(Self { context, consents, recipient, day, grants, known })
     }
 
     /// Proves the fields at these pointers of one record.
@@ -200,7 +202,7 @@ struct Release {
 impl Release {
     /// Asks the rules; `None` for what is no record, or not one to rely on.
     fn of(asked: &Asked<'_>, log: &MemberId, entry: &StoredEntry) -> Result<Option<Self>, Refusal> {
-        let Asked { context, consents, recipient, day, grants } = asked;
+        let Asked { context, consents, recipient, day, grants, known } = asked;
         let Some((statement, opened)) = context.open(entry) else { return Ok(None) };
         let Body::Record(record) = &statement.manifest().body else { return Ok(None) };
         let id = statement.claims().subject;
@@ -208,9 +210,9 @@ impl Release {
         if entry.quarantined.is_some() || opened.broken.is_some() || gone {
             return Ok(None);
         }
-        let register = register_of(context, statement.manifest().register);
-        let known = Known::of(context, log, record).map_err(fault)?;
-        let shared = known.shared(&register, &statement, record);
+        let register = known.register(statement.manifest().register);
+        let sharing = known.sharing(log, record);
+        let shared = sharing.shared(&register, &statement, record);
         let standing = Standing::of(&register, shared.community, &context.own);
         let holder = Asker { member: &context.own, standing, purpose: None, day, grants };
         let classes = opened.parts.keys();
@@ -221,7 +223,7 @@ impl Release {
             index: entry.item.index,
             kind: record.kind.clone(),
             decided: decided.collect(),
-            handling: known.handling.clone(),
+            handling: sharing.handling.clone(),
             opened,
         }))
     }
