@@ -23,6 +23,7 @@ mod stories {
     mod kept;
     mod keys;
     mod mirror;
+    mod onward;
     mod reads;
     mod refusals;
     mod register;

@@ -220,7 +220,7 @@ pub fn admit(
         Body::Record(record) => check_record(register, statement, record, content),
         Body::Audience(audience) => {
             let issuer = &statement.claims().issuer;
-            let community = release::publisher_of(register, issuer, &audience.community)?;
+            let community = release::sender_of(register, issuer, &audience.community)?;
             check_members(community, &audience.to)
         }
         Body::Key(key) => SealPublicKey::from_bytes(&key.public)
@@ -305,12 +305,12 @@ fn check_record(
     content: Content<'_>,
 ) -> Result<(), Refusal> {
     let issuer = &statement.claims().issuer;
-    let community = release::publisher_of(register, issuer, &record.community)?;
+    let community = release::sender_of(register, issuer, &record.community)?;
     let handling = cbor::to_json(&record.handling).unwrap_or_default();
     release::check_agreement(community, &record.kind, &handling)?;
     match &record.to {
         Some(to) => check_members(community, to)?,
-        None if release::tlp(&handling) == "RED" => return Err(release::red_to_all()),
+        None if release::Handling::of(&handling).is_red() => return Err(release::red_to_all()),
         None => {}
     }
     if let Some(relation) = &record.relation {

@@ -24,6 +24,7 @@ use sealwire_wire::statement::Statement;
 use sealwire_wire::tile::{TILE_WIDTH, TileId, index_path, tiles_for_growth};
 use serde::Serialize;
 
+use crate::release;
 use resume::{complete, read_begun};
 
 /// Entries in a statement file.
@@ -309,6 +310,11 @@ impl Data<'_> {
             if element.index == next && next < past {
                 if !manifest.parts {
                     element.sealed.clear();
+                }
+                let statement = Statement::parse(&element.statement);
+                let shown =
+                    statement.is_ok_and(|s| release::opened_to_auditors(s.manifest()).is_ok());
+                if !manifest.parts || !shown {
                     element.opened.clear();
                 }
                 out.extend_from_slice(&element.to_bytes());

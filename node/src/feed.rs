@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::admit;
 use crate::context::Context;
 use crate::refusal::Refusal;
+use crate::release::{self, Grant, Rule};
 use crate::store::{StoreFault, StoredEntry};
 
 /// Most records in one page.
@@ -41,13 +42,40 @@ pub struct Reading {
     pub purpose_required: bool,
     /// Why restricted classes are not opened at all, if they are not.
     pub closed: Option<&'static str>,
+    /// What originators have consented to beyond their records' purposes, and on which day.
+    pub consented: Consented,
+}
+
+/// What originators have consented to.
+#[derive(Debug, Clone, Default)]
+pub struct Consented {
+    /// Their consents.
+    pub grants: Vec<Grant>,
+    /// The day on which they are asked, as in 2026-11-30.
+    pub day: String,
 }
 
 impl Reading {
     /// What this node reads for itself: nothing restricted.
     pub fn none() -> Self {
         let (principal, purpose) = (String::new(), None);
-        Self { principal, purpose, purpose_required: false, closed: Some("not-asked") }
+        let (closed, consented) = (Some("not-asked"), Consented::default());
+        Self { principal, purpose, purpose_required: false, closed, consented }
+    }
+
+    /// Whether a consent lets `own` open a class that is closed for this reason.
+    fn lifted(
+        &self,
+        why: &str,
+        record: (&RecordId, &MemberId),
+        own: &MemberId,
+        class: FieldClass,
+    ) -> bool {
+        let Consented { grants, day } = &self.consented;
+        let purpose = self.purpose.as_deref().filter(|_| why == Rule::PurposeNotAgreed.id());
+        let granted =
+            |purpose| grants.iter().any(|g| g.to_member(record, own, class, purpose, day));
+        purpose.is_some_and(granted)
     }
 
     /// The purpose for which restricted classes are opened (empty: none was stated, nor was one
@@ -60,7 +88,7 @@ impl Reading {
         match (self.closed, &self.purpose, purposes.as_slice()) {
             (Some(why), ..) => Err(why),
             (None, Some(stated), known) if known.contains(&stated.as_str()) => Ok(stated.clone()),
-            (None, Some(_), _) => Err("purpose-not-agreed"),
+            (None, Some(_), _) => Err(Rule::PurposeNotAgreed.id()),
             (None, None, [only]) => Ok((*only).to_owned()),
             (None, None, _) if self.purpose_required => Err("purpose-required"),
             (None, None, _) => Ok(String::new()),
@@ -240,17 +268,17 @@ fn view(
     let (statement, mut opened) = context.open(entry)?;
     let Body::Record(record) = &statement.manifest().body else { return None };
     let pending = opened.parts.is_empty();
-    let (mut held_back, mut purpose) = (Vec::new(), reading.purpose(&record.handling));
+    let agreed = reading.purpose(&record.handling);
+    let closed = |class: &FieldClass| {
+        let place = (&statement.claims().subject, log);
+        restricted(class.as_str())
+            && agreed.as_ref().is_err_and(|why| !reading.lifted(why, place, &context.own, *class))
+    };
+    let held_back: Vec<FieldClass> = opened.parts.keys().copied().filter(closed).collect();
+    opened.parts.retain(|class, _| !closed(class));
     let any = opened.parts.keys().any(|class| restricted(class.as_str()));
-    match &mut purpose {
-        Ok(purpose) if !any => purpose.clear(),
-        Ok(_) => {}
-        Err(_) => {
-            let closed = |class: &FieldClass| restricted(class.as_str());
-            held_back = opened.parts.keys().copied().filter(closed).collect();
-            opened.parts.retain(|class, _| !closed(class));
-        }
-    }
+    let stated = || reading.purpose.clone().unwrap_or_default();
+    let purpose = if any { agreed.clone().unwrap_or_else(|_| stated()) } else { String::new() };
     let names =
         |classes: &[FieldClass]| classes.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>();
     let mut check = Standard::v1().check_parts(&record.kind, &opened.disclosures());
@@ -276,9 +304,9 @@ fn view(
         status,
         opened: names(&opened.parts.keys().copied().collect::<Vec<_>>()),
         withheld: names(&opened.withheld),
-        held_back_because: purpose.as_ref().err().copied().filter(|_| !held_back.is_empty()),
+        held_back_because: agreed.err().filter(|_| !held_back.is_empty()),
         held_back: names(&held_back),
-        purpose: purpose.unwrap_or_default(),
+        purpose,
         not_checkable: check.not_checkable,
         findings: check.findings,
         reason: quarantined.map(|(code, text)| format!("{code}: {text}")),

@@ -43,16 +43,19 @@ pub enum Right {
     Read,
     /// Read what proves the log: receipts, entries, metrics. No opened record.
     Audit,
+    /// Take records out for bodies that are no members: open single fields as a proof, export what
+    /// originators let go. Not given unless asked for.
+    Export,
     /// As a program of another member: read checkpoints, tiles and the statements addressed to
     /// that member, and have its checkpoint cosigned. Stands alone.
     Mirror,
 }
 
 impl Right {
-    /// The rights of the member's own people and programs.
+    /// The rights that a member's own people and programs are given at first.
     pub const OURS: [Self; 3] = [Self::Publish, Self::Read, Self::Audit];
     /// All rights.
-    pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Audit, Self::Mirror];
+    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Audit, Self::Export, Self::Mirror];
 
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Right {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Audit => "audit",
+            Self::Export => "export",
             Self::Mirror => "mirror",
         }
     }
@@ -87,7 +91,7 @@ impl FromStr for Right {
 pub enum PrincipalError {
     /// A word that is no right.
     #[error(
-        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit or mirror"
+        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit, export or mirror"
     )]
     Right {
         /// The word.

@@ -1,236 +1,302 @@
-//! Who may see which part, and why.
+//! Who may see which part, and why: the one place where that is decided.
 //!
-//! From the community's agreement, the record's handling and the publisher's wish, one plan: the
-//! entry's addressees and, per field class, the exact audience. An empty audience is nobody: the
-//! part is committed to and kept by its originator alone.
+//! The rules stand in one order, [`Rule::ALL`]; the first that applies decides. [`field`] and
+//! [`class`] say it of a member, [`body::class`] of a body outside the federation, [`serve`] of an
+//! entry that one member asks another for, and [`plan`](mod@plan) makes audiences that keep to
+//! them. An empty audience is nobody: the part is committed to and kept by its originator alone.
 //!
 //! Pure: knows nothing of keys, disks or clocks.
 
+pub mod body;
 #[cfg(test)]
 mod directions;
+mod handling;
+mod plan;
+mod rule;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealwire_schemas::FieldClass;
-use sealwire_wire::id::MemberId;
+use sealwire_wire::cbor;
+use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::register::{Community, Register, Status};
-use sealwire_wire::statement::{Addressees, Manifest};
-use serde_json::Value;
+use sealwire_wire::statement::{Addressees, Body, Manifest};
+use serde::Serialize;
 
-use crate::refusal::Refusal;
+pub use body::Grant;
+pub use handling::{Handling, Tlp};
+pub use plan::{Plan, Wish, active_peers, check_agreement, member_of, plan, red_to_all, sender_of};
+pub use rule::Rule;
 
-/// What a publisher asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// Addressees of the whole entry; absent means the whole community.
-    pub to: Option<BTreeSet<MemberId>>,
-    /// Audiences of single classes.
-    pub audiences: BTreeMap<FieldClass, BTreeSet<MemberId>>,
+/// What somebody sees of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sees {
+    /// Its value.
+    Value,
+    /// A coarser value in its place.
+    Coarser,
+    /// Nothing.
+    Withheld,
 }
 
-/// Who gets what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Named addressees; absent means the whole community.
-    pub to: Option<BTreeSet<MemberId>>,
-    /// The audience of each class, without the originator.
-    pub classes: BTreeMap<FieldClass, BTreeSet<MemberId>>,
+/// What somebody sees, and the rule that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// What.
+    pub sees: Sees,
+    /// The rule; of a coarser value the one that withholds the exact value.
+    pub rule: Rule,
 }
 
-impl Plan {
-    /// The audiences by the names of the classes.
-    pub fn by_name(&self) -> BTreeMap<String, Vec<MemberId>> {
-        let named = |(class, to): (&FieldClass, &BTreeSet<MemberId>)| {
-            (class.as_str().to_owned(), to.iter().cloned().collect())
-        };
-        self.classes.iter().map(named).collect()
-    }
-}
-
-/// TLP 2.0 labels from the least to the most restrictive.
-const TLP_ORDER: [&str; 5] = ["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"];
-
-/// Decides who gets which of `classes`, or refuses.
-pub fn plan(
-    register: &Register,
-    own: &MemberId,
-    community: &str,
-    kind: &str,
-    handling: &Value,
-    classes: &BTreeSet<FieldClass>,
-    wish: &Wish,
-) -> Result<Plan, Refusal> {
-    let community = publisher_of(register, own, community)?;
-    check_agreement(community, kind, handling)?;
-    let peers: BTreeSet<MemberId> = active_peers(register, community, own);
-    let to = wish.to.as_ref().map(|to| named("to", to, &peers, own)).transpose()?;
-    if tlp(handling) == "RED" && to.is_none() {
-        return Err(red_to_all());
-    }
-    let addressees = to.clone().unwrap_or(peers);
-    let mut planned = BTreeMap::new();
-    for class in classes {
-        let allowed = community.classes.contains(agreement_class(*class));
-        let audience = match wish.audiences.get(class) {
-            Some(_) if !allowed => {
-                return Err(Refusal::new(
-                    "class-not-in-agreement",
-                    422,
-                    format!(
-                        "cannot share class {}: the agreement of community {} does not cover it",
-                        class.as_str(),
-                        community.id
-                    ),
-                    "leave the class out of the audiences, or use another community",
-                ));
-            }
-            Some(wanted) => named(class.as_str(), wanted, &addressees, own)?,
-            None if allowed && shared_by_default(*class) => addressees.clone(),
-            None => BTreeSet::new(),
-        };
-        planned.insert(*class, audience);
-    }
-    if let Some(class) = wish.audiences.keys().find(|class| !classes.contains(class)) {
-        return Err(Refusal::new(
-            "class-not-in-record",
-            422,
-            format!("cannot share class {}: the record has no field of it", class.as_str()),
-            "leave the class out of the audiences",
-        ));
-    }
-    Ok(Plan { to, classes: planned })
-}
-
-/// The refusal of a TLP:RED record that is meant for a whole community.
-pub fn red_to_all() -> Refusal {
-    Refusal::new(
-        "red-needs-named-members",
-        422,
-        "cannot share a TLP:RED record with a whole community",
-        "name the members with --to, or lower the label if you are its originator",
-    )
-}
-
-/// The community, if `member` is an active member of it.
-pub fn member_of<'r>(
-    register: &'r Register,
-    member: &MemberId,
-    community: &str,
-) -> Result<&'r Community, Refusal> {
-    let known = register.community(community).ok_or_else(|| {
-        Refusal::new(
-            "unknown-community",
-            422,
-            format!("cannot share in community {community:?}: the register has none of that id"),
-            "sealwire register show lists the communities",
-        )
-    })?;
-    let active = register.member(member).is_some_and(|m| m.status == Status::Active);
-    if active && known.members.contains(member) {
-        Ok(known)
-    } else {
-        Err(Refusal::new(
-            "not-in-community",
-            403,
-            format!(
-                "cannot share in community {community}: {member} is not an active member of it"
-            ),
-            "ask a governor to add the member, or use another community",
-        ))
-    }
-}
-
-/// The community, if `member` is an active member of it that may publish in it.
-pub fn publisher_of<'r>(
-    register: &'r Register,
-    member: &MemberId,
-    community: &str,
-) -> Result<&'r Community, Refusal> {
-    let known = member_of(register, member, community)?;
-    if known.publishes(member) {
-        return Ok(known);
-    }
-    Err(Refusal::new(
-        "direction-not-in-agreement",
-        403,
-        format!("cannot share in community {community}: {member} only receives in it"),
-        "ask the governors to change the agreement's directions, or use another community",
-    ))
-}
-
-/// Whether kind, TLP label and purposes are within the community's agreement.
-pub fn check_agreement(community: &Community, kind: &str, handling: &Value) -> Result<(), Refusal> {
-    let refuse = |code, what: String, hint| Err(Refusal::new(code, 422, what, hint));
-    if !community.kinds.contains(kind) {
-        return refuse(
-            "kind-not-in-agreement",
-            format!(
-                "cannot share a {kind} in community {}: its agreement does not cover the kind",
-                community.id
-            ),
-            "use another community, or ask the governors to extend the agreement",
-        );
-    }
-    let rank = |label: &str| TLP_ORDER.iter().position(|known| *known == label);
-    let (label, ceiling) = (tlp(handling), community.tlp_ceiling.as_str());
-    if rank(label).is_none() || rank(label) > rank(ceiling) {
-        return refuse(
-            "tlp-above-ceiling",
-            format!(
-                "cannot share TLP:{label} in community {}: its ceiling is TLP:{ceiling}",
-                community.id
-            ),
-            "use a community with a higher ceiling",
-        );
-    }
-    let purposes = handling.get("purpose").and_then(Value::as_array);
-    let foreign = purposes
-        .into_iter()
-        .flatten()
-        .find(|p| p.as_str().is_none_or(|p| !community.purposes.contains(p)));
-    match foreign {
-        None => Ok(()),
-        Some(purpose) => refuse(
-            "purpose-not-in-agreement",
-            format!(
-                "cannot share for purpose {purpose} in community {}: its agreement does not cover it",
-                community.id
-            ),
-            "state only purposes that the community's agreement lists",
-        ),
-    }
-}
-
-/// Whether an entry is addressed to `member`.
-pub fn addressed(register: &Register, manifest: &Manifest, member: &MemberId) -> bool {
-    let active = register.member(member).is_some_and(|m| m.status == Status::Active);
-    active
-        && match manifest.addressees() {
-            Addressees::Named(to) => to.contains(member),
-            Addressees::Community(id) => register.community(id).is_some_and(|c| c.receives(member)),
-            Addressees::Federation => true,
+impl Decision {
+    fn of(outcome: Result<Rule, Rule>) -> Self {
+        match outcome {
+            Ok(rule) => Self { sees: Sees::Value, rule },
+            Err(rule) => Self { sees: Sees::Withheld, rule },
         }
+    }
 }
 
-/// The other active members of a community to whom its entries are addressed.
-pub fn active_peers(
+/// Which ways records of a community go for one of its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It sends and receives.
+    Both,
+    /// It only sends.
+    Sends,
+    /// It only receives.
+    Receives,
+}
+
+impl Direction {
+    /// The direction that a community's agreement gives a member.
+    pub fn of(community: &Community, member: &MemberId) -> Self {
+        match (community.publishes(member), community.receives(member)) {
+            (true, false) => Self::Sends,
+            (false, true) => Self::Receives,
+            _ => Self::Both,
+        }
+    }
+}
+
+/// What the register says of a member with regard to one community.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it takes part in the federation.
+    pub active: bool,
+    /// Its direction in the community; none if it is not of it.
+    pub direction: Option<Direction>,
+}
+
+impl Standing {
+    /// Reads it from a register.
+    pub fn of(register: &Register, community: Option<&Community>, member: &MemberId) -> Self {
+        let active = register.member(member).is_some_and(|m| m.status == Status::Active);
+        let community = community.filter(|community| community.members.contains(member));
+        Self { active, direction: community.map(|community| Direction::of(community, member)) }
+    }
+
+    fn sends(self) -> bool {
+        self.active && matches!(self.direction, Some(Direction::Both | Direction::Sends))
+    }
+}
+
+/// One record, as it is shared or is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Shared<'a> {
+    /// Its id.
+    pub id: &'a RecordId,
+    /// Who issued it.
+    pub originator: &'a MemberId,
+    /// How the originator stands in the community.
+    pub standing: Standing,
+    /// The community, if the register has it.
+    pub community: Option<&'a Community>,
+    /// Record kind.
+    pub kind: &'a str,
+    /// Its handling.
+    pub handling: &'a Handling,
+    /// Named addressees; none means the whole community.
+    pub to: Option<&'a BTreeSet<MemberId>>,
+    /// For whom each of its parts is sealed, beside the originator; nothing if that is not known
+    /// here.
+    pub audiences: &'a BTreeMap<FieldClass, Option<BTreeSet<MemberId>>>,
+}
+
+/// A member that is to see a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// Who.
+    pub member: &'a MemberId,
+    /// How it stands in the record's community.
+    pub standing: Standing,
+    /// What it wants the record for; none means for a purpose of the record.
+    pub purpose: Option<&'a str>,
+    /// The day, as in 2026-11-30.
+    pub day: &'a str,
+    /// What originators have consented to.
+    pub grants: &'a [Grant],
+}
+
+/// What a member sees of a field of `class` that has, or has not, a coarser value beside it.
+pub fn field(shared: &Shared<'_>, asker: &Asker<'_>, class: FieldClass, coarser: bool) -> Decision {
+    let exact = self::class(shared, asker, class);
+    let coarse = class.coarse().filter(|_| coarser && exact.sees == Sees::Withheld);
+    let instead = coarse.map(|coarse| self::class(shared, asker, coarse));
+    match instead {
+        Some(Decision { sees: Sees::Value, .. }) => Decision { sees: Sees::Coarser, ..exact },
+        _ => exact,
+    }
+}
+
+/// Whether a member sees the values in the part of `class`.
+pub fn class(shared: &Shared<'_>, asker: &Asker<'_>, class: FieldClass) -> Decision {
+    Decision::of(part(shared, asker, class))
+}
+
+fn part(shared: &Shared<'_>, asker: &Asker<'_>, class: FieldClass) -> Result<Rule, Rule> {
+    if asker.member == shared.originator {
+        return Ok(Rule::Originator);
+    }
+    entry(shared, asker)?;
+    match shared.community {
+        Some(community) if covers(community, class) => {}
+        _ => return Err(Rule::ClassNotInAgreement),
+    }
+    match shared.audiences.get(&class) {
+        Some(Some(to)) if to.contains(asker.member) => {}
+        Some(Some(to)) if to.is_empty() => return Err(Rule::EmptyAudience),
+        Some(Some(_)) => return Err(Rule::NotInAudience),
+        Some(None) | None => return Err(Rule::AudienceUnknown),
+    }
+    let Some(purpose) = asker.purpose else { return Ok(Rule::InAudience) };
+    if shared.handling.purposes.contains(purpose) {
+        return Ok(Rule::InAudience);
+    }
+    let record = (shared.id, shared.originator);
+    let granted =
+        asker.grants.iter().any(|g| g.to_member(record, asker.member, class, purpose, asker.day));
+    if granted { Ok(Rule::ConsentGrant) } else { Err(Rule::PurposeNotAgreed) }
+}
+
+/// Why a member that is not its originator gets nothing of an entry, if it does not.
+fn entry(shared: &Shared<'_>, asker: &Asker<'_>) -> Result<(), Rule> {
+    if !asker.standing.active {
+        return Err(Rule::MemberNotActive);
+    }
+    let Some(community) = shared.community else { return Err(Rule::NotInCommunity) };
+    match asker.standing.direction {
+        None => return Err(Rule::NotInCommunity),
+        Some(Direction::Sends) => return Err(Rule::DirectionNotAgreed),
+        Some(Direction::Both | Direction::Receives) => {}
+    }
+    if !shared.standing.sends() {
+        return Err(Rule::DirectionNotAgreed);
+    }
+    agreed(community, shared.kind, shared.handling)?;
+    match shared.to {
+        None if shared.handling.is_red() => Err(Rule::RedNeedsNamedMembers),
+        Some(to) if !to.contains(asker.member) => Err(Rule::NotAddressed),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a record is within a community's agreement.
+fn agreed(community: &Community, kind: &str, handling: &Handling) -> Result<(), Rule> {
+    let ceiling = community.tlp_ceiling.parse::<Tlp>().ok();
+    if !community.kinds.contains(kind) {
+        Err(Rule::KindNotInAgreement)
+    } else if handling.tlp.is_none() || handling.tlp > ceiling {
+        Err(Rule::TlpAboveCeiling)
+    } else if !handling.purposes.is_subset(&community.purposes) {
+        Err(Rule::PurposeNotInAgreement)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether `server` may give an entry of `log` to `asker`, whole and with its sealed parts. To the
+/// log's owner everybody may: it knew the entry, and may have lost it. The answers of a log's owner
+/// are signed, so beyond that this asks only what makes an entry addressed to a member.
+pub fn serve(
     register: &Register,
-    community: &Community,
-    own: &MemberId,
-) -> BTreeSet<MemberId> {
-    community
-        .members
-        .iter()
-        .filter(|id| *id != own && community.receives(id))
-        .filter(|id| register.member(id).is_some_and(|m| m.status == Status::Active))
-        .cloned()
-        .collect()
+    log: &MemberId,
+    manifest: &Manifest,
+    server: &MemberId,
+    asker: &MemberId,
+) -> Result<(), Rule> {
+    if log == asker {
+        return Ok(());
+    }
+    let to = manifest.addressees();
+    let community = match to {
+        Addressees::Community(id) => register.community(id),
+        _ => None,
+    };
+    let standing = Standing::of(register, community, asker);
+    served(to, is_red(manifest), server == log, asker, standing)
 }
 
-/// The TLP label without its prefix.
-pub fn tlp(handling: &Value) -> &str {
-    let label = handling.get("tlp").and_then(Value::as_str).unwrap_or_default();
-    label.strip_prefix("TLP:").unwrap_or(label)
+/// Whether the secret of an audience may be wrapped again for `asker`, by its originator.
+pub fn wrap(register: &Register, to: &BTreeSet<MemberId>, asker: &MemberId) -> Result<(), Rule> {
+    served(Addressees::Named(to), false, true, asker, Standing::of(register, None, asker))
+}
+
+/// Whether an entry may go to all who read the topic of `community`, or of the federation if none.
+pub fn spread(manifest: &Manifest, community: Option<&str>) -> Result<(), Rule> {
+    match (manifest.addressees(), community) {
+        (Addressees::Named(_), _) => Err(Rule::RelayOfNamed),
+        (Addressees::Community(_), _) if is_red(manifest) => Err(Rule::RedNeedsNamedMembers),
+        (Addressees::Community(of), Some(topic)) if of == topic => Ok(()),
+        (Addressees::Community(_), _) => Err(Rule::NotInCommunity),
+        (Addressees::Federation, None) => Ok(()),
+        (Addressees::Federation, Some(_)) => Err(Rule::NotAddressed),
+    }
+}
+
+/// The same without a register: `asker` stands in the entry's community as said.
+fn served(
+    to: Addressees<'_>,
+    red: bool,
+    by_owner: bool,
+    asker: &MemberId,
+    standing: Standing,
+) -> Result<(), Rule> {
+    if !standing.active {
+        return Err(Rule::MemberNotActive);
+    }
+    match to {
+        Addressees::Federation => Ok(()),
+        Addressees::Community(_) if standing.direction.is_none() => Err(Rule::NotInCommunity),
+        Addressees::Community(_) if standing.direction == Some(Direction::Sends) => {
+            Err(Rule::DirectionNotAgreed)
+        }
+        Addressees::Community(_) if red => Err(Rule::RedNeedsNamedMembers),
+        Addressees::Community(_) => Ok(()),
+        Addressees::Named(to) if !to.contains(asker) => Err(Rule::NotAddressed),
+        Addressees::Named(_) if !by_owner => Err(Rule::RelayOfNamed),
+        Addressees::Named(_) => Ok(()),
+    }
+}
+
+/// Whether the opened parts of an entry may go to whoever holds no seal key for it: into a bundle.
+pub fn opened_to_auditors(manifest: &Manifest) -> Result<(), Rule> {
+    if is_red(manifest) { Err(Rule::TlpRed) } else { Ok(()) }
+}
+
+fn is_red(manifest: &Manifest) -> bool {
+    match &manifest.body {
+        Body::Record(record) => Handling::read(&record.handling).is_red(),
+        _ => false,
+    }
+}
+
+/// Whether an agreement covers a class: a coarser value with its exact one.
+fn covers(community: &Community, class: FieldClass) -> bool {
+    community.classes.contains(agreement_class(class))
 }
 
 /// The class that an agreement names: a coarser value is covered with its exact one.
@@ -242,38 +308,15 @@ fn agreement_class(class: FieldClass) -> &'static str {
     }
 }
 
+/// Classes that go to all addressees unless others are named.
 fn shared_by_default(class: FieldClass) -> bool {
-    matches!(
-        class,
-        FieldClass::Open
-            | FieldClass::Core
-            | FieldClass::CoreCoarse
-            | FieldClass::OperationalCoarse
-    )
+    use FieldClass::{Core, CoreCoarse, Open, OperationalCoarse};
+    matches!(class, Open | Core | CoreCoarse | OperationalCoarse)
 }
 
-fn named(
-    what: &str,
-    wanted: &BTreeSet<MemberId>,
-    allowed: &BTreeSet<MemberId>,
-    own: &MemberId,
-) -> Result<BTreeSet<MemberId>, Refusal> {
-    let others: BTreeSet<MemberId> = wanted.iter().filter(|m| *m != own).cloned().collect();
-    if others.is_empty() {
-        return Err(Refusal::new(
-            "empty-audience",
-            422,
-            format!("cannot seal {what}: the audience is empty, and an empty audience is nobody"),
-            "name at least one other member, or leave the audience out",
-        ));
-    }
-    match others.iter().find(|m| !allowed.contains(*m)) {
-        None => Ok(others),
-        Some(member) => Err(Refusal::new(
-            "member-not-entitled",
-            422,
-            format!("cannot seal {what} to {member}: not an active addressee of this community"),
-            "sealwire register show lists the members of each community",
-        )),
+impl Handling {
+    /// The handling in a manifest.
+    pub fn read(handling: &cbor::Value) -> Self {
+        Self::of(&cbor::to_json(handling).unwrap_or_default())
     }
 }

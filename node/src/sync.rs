@@ -13,9 +13,7 @@ use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, MAX_PULL_LEAVES, Range, Request, Response};
 use sealwire_wire::note::{PublicKey, VerifierKey};
 use sealwire_wire::register::Status;
-use sealwire_wire::statement::{
-    Addressees, Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data,
-};
+use sealwire_wire::statement::{Body, Denial, MAX_DENIAL_RANGES, Manifest, Statement, leaf_data};
 
 use crate::admit::{self, Admitted, Authentic, Content, NotTaken, Verdict};
 use crate::context::Context;
@@ -176,14 +174,28 @@ pub fn serve(
     }
 }
 
-/// Whether an entry may be served to `asker` by us: by its originator to whom it is addressed;
-/// by a relay only when it is addressed to a whole community or the federation; and by anybody to
-/// the originator itself, which may have lost it.
+/// Verifies an announcement that came over the topic of `community`, or of the federation if none:
+/// nothing is handed on there that is not for all who read it.
+pub fn gossiped(
+    context: &Context,
+    message: &Announcement,
+    community: Option<&str>,
+) -> Result<Input, NotTaken> {
+    for item in &message.items {
+        let statement = Statement::parse(&item.statement)
+            .map_err(|e| reject("statement-malformed", e.to_string()))?;
+        release::spread(statement.manifest(), community).map_err(|rule| {
+            let index = item.index;
+            let why = rule.why();
+            reject("not-for-topic", format!("cannot hand on entry {index} to a topic: {why}"))
+        })?;
+    }
+    announcement(context, message)
+}
+
+/// Whether an entry may be served to `asker` by us: see [`release::serve`].
 pub fn may_serve(context: &Context, log: &MemberId, manifest: &Manifest, asker: &MemberId) -> bool {
-    let relayed = *log != context.own;
-    let named = matches!(manifest.addressees(), Addressees::Named(_));
-    let addressed = release::addressed(&context.register(), manifest, asker);
-    log == asker || addressed && !(relayed && named)
+    release::serve(&context.register(), log, manifest, &context.own, asker).is_ok()
 }
 
 /// Runs the gate over authentic entries, opening what is for us.

@@ -16,6 +16,7 @@ use sealwire_wire::bundle::{Held, Outcome};
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::checkpoint::{self, Checkpoint};
 use sealwire_wire::cose_receipt::Export;
+use sealwire_wire::field_proof::{FieldProof, OpenedPart};
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Consistency, Item, Range, Request, Response};
@@ -30,11 +31,12 @@ use sealwire_wire::statement::{
 };
 
 /// Every file that there is; a file that is not listed fails the run.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "audience",
     "bundle",
     "commitment",
     "cose-receipt",
+    "field-proof",
     "message",
     "not-addressed",
     "part",
@@ -396,6 +398,38 @@ fn cose_receipts_beside_their_checkpoint_are_as_their_grammar_says() {
         *receipt = cbor::bytes(bytes);
     });
     refuses("cose-receipt", &attached, "a payload that is not detached");
+}
+
+#[test]
+fn proofs_of_single_fields_are_as_their_grammar_says() {
+    let key = SigningKey::from_bytes(&[11; 32]);
+    let Body::Record(mut record) = bodies().remove(0) else { panic!("not a record") };
+    let commitment = part().commitment(&self::record(), "core");
+    record.parts.get_mut("core").unwrap().commitment = commitment;
+    let statement = statement(Body::Record(record));
+    let root = merkle::leaf_hash(&leaf_data(&Digest::of(&statement)));
+    let head = Checkpoint { origin: "customs.example/ID".to_owned(), size: 1, root };
+    let note = checkpoint::sign(&head, &key).to_string();
+    let receipt = Receipt::new(0, vec![], note).with_statement(statement);
+    let pointers = BTreeSet::from(["/substance/casNumber", "/substance/controlled"]);
+    let opened = OpenedPart::of(&part(), &pointers).unwrap();
+    let proof = FieldProof::new(receipt, BTreeMap::from([("core".to_owned(), opened)])).unwrap();
+    let bytes = proof.to_bytes();
+    accepts("field-proof", &bytes);
+    fn of<'a>(value: &'a mut Value, name: &str) -> &'a mut Value {
+        let mut fields = value.as_map_mut().unwrap().iter_mut();
+        &mut fields.find(|(key, _)| key.as_text() == Some(name)).unwrap().1
+    }
+    let in_core = |name: &str, to: Value| {
+        changed(&bytes, |proof| *of(of(of(proof, "parts"), "core"), name) = to)
+    };
+    let of_type = changed(&bytes, |proof| *of(proof, "type") = Value::from("v2"));
+    refuses("field-proof", &of_type, "another type");
+    let no_receipt = changed(&bytes, |proof| *of(proof, "receipt") = cbor::bytes([1]));
+    refuses("field-proof", &no_receipt, "bytes for a receipt");
+    let short = Value::Array(vec![cbor::bytes([7; 31])]);
+    refuses("field-proof", &in_core("digests", short), "a digest of 31 bytes");
+    refuses("field-proof", &in_core("disclosures", Value::Array(vec![])), "no field");
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Formats that are signed: statements, range answers, COSE receipts, the register,
-//! introductions.
+//! Formats that are signed: statements, range answers, COSE receipts, proofs of fields, the
+//! register, introductions.
 
 use std::sync::LazyLock;
 
 use ed25519_dalek::Signer as _;
 use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::cose_receipt::{CoseReceipt, Export};
+use sealwire_wire::field_proof::FieldProof;
 use sealwire_wire::id::ed25519_thumbprint;
 use sealwire_wire::message::MAX_RESPONSE_BYTES;
 use sealwire_wire::register::{Draft, Introduction, Register};
@@ -99,6 +100,19 @@ pub fn cose_receipt(bytes: &[u8]) -> bool {
         assert!(signed.checkpoint().size > export.proof().index(), "an entry beyond the tree");
         // Ed25519 signs the same way every time.
         assert_eq!(Export::sign(&export.proof(), keys::signer()), Ok(export));
+    }
+    true
+}
+
+/// Proofs of single fields; one that matches its statement is made again of what it holds.
+pub fn field_proof(bytes: &[u8]) -> bool {
+    let Ok(proof) = FieldProof::parse(bytes) else { return false };
+    assert_eq!(proof.to_bytes(), bytes);
+    let again = FieldProof::new(proof.receipt().clone(), proof.parts().clone());
+    assert_eq!(again.is_ok(), proof.matches().is_ok());
+    assert!(again.is_ok() || proof.verify(ORIGIN, &keys::public()).is_err());
+    for part in proof.parts().values() {
+        assert!((1..=part.fields()).contains(&part.disclosures().len()));
     }
     true
 }

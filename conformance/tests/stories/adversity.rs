@@ -10,7 +10,8 @@ use sealwire_wire::statement::{Claims, Statement, sign};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Liar, Node, SUBSTANCES, World, copy_dir, done, numbered, program, run, said, seed, text, until,
+    Liar, Node, SEIZURES, SUBSTANCES, World, copy_dir, done, numbered, program, run, said, seed, text,
+    until,
 };
 
 /// Room of the small disk, and what somebody else's files take of it: at first, so that a few
@@ -189,6 +190,12 @@ fn a_forged_or_truncated_message_over_a_real_socket_is_refused_and_nothing_is_lo
         counted(code);
         let answer = liar.request(node, &Request::Push(message).to_bytes());
         assert_eq!(refusal(&answer), code);
+    }
+    // What is for one community is handed on to no other, nor to the federation.
+    let federation = topic.trim_end_matches(&format!("/{SUBSTANCES}")).to_owned();
+    for elsewhere in [liar.topic(SEIZURES), federation] {
+        liar.publish(&elsewhere, &bytes);
+        counted("an entry on another topic");
     }
     let head = Request::Head("ID".parse().unwrap()).to_bytes();
     for length in [0, 1, head.len() - 1] {

@@ -277,7 +277,7 @@ fn members_that_only_receive_or_only_publish_are_held_to_it() {
         json!({"community": community, "record": numbered("ONE-WAY")}).to_string()
     };
     let refused = world.node("AU").post(body(SUBSTANCES).as_bytes(), None).with(403);
-    assert_eq!(refused["code"], "direction-not-in-agreement", "{refused}");
+    assert_eq!(refused["code"], "direction-not-agreed", "{refused}");
 
     let published = world.node("ID").publish(SUBSTANCES, &numbered("TO-AU"));
     assert_eq!(published["classes"]["core"], json!(["AU"]), "{published}");

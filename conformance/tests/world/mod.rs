@@ -236,7 +236,8 @@ impl World {
         done(
             &[&["register", "add", "member", "--draft", text(&draft)], &introductions[..]].concat(),
         );
-        for (id, kind) in [(SUBSTANCES, "lab-alert"), (SEIZURES, "seizure-notice")] {
+        let alerts = "lab-alert,consent-grant,withdrawal";
+        for (id, kind) in [(SUBSTANCES, alerts), (SEIZURES, "seizure-notice")] {
             let members = MEMBERS.get(..introductions.len()).expect("members").join(",");
             Self::community(text(&draft), id, kind, &members, &[]);
         }

@@ -9,6 +9,7 @@
 
 mod entries;
 mod evidence;
+mod field;
 pub mod html;
 mod others;
 mod receipt;
@@ -58,6 +59,14 @@ pub fn reconcile(a: &Path, b: &Path, trust: &Path) -> Report {
 pub fn verify_receipt(receipt: &Path, versions: &Path, trust: &Path) -> Report {
     match Trust::read(trust) {
         Ok(trust) => receipt::run(receipt, versions, &trust),
+        Err(cause) => Report::untrusted(cause.to_string()),
+    }
+}
+
+/// Verifies a proof of single fields by itself, against the register versions in a directory.
+pub fn verify_field(proof: &Path, versions: &Path, trust: &Path) -> Report {
+    match Trust::read(trust) {
+        Ok(trust) => field::run(proof, versions, &trust),
         Err(cause) => Report::untrusted(cause.to_string()),
     }
 }

@@ -57,6 +57,17 @@ enum Command {
         #[arg(long)]
         trust: Option<PathBuf>,
     },
+    /// Verify a proof of single fields of a record, and print them.
+    Field {
+        /// The proof that `sealwire open` wrote.
+        file: PathBuf,
+        /// The directory with the register's versions, N.root.json.
+        #[arg(long)]
+        register: PathBuf,
+        /// The auditor's own trust file (TOML).
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
     /// Verify evidence that a log was forked: 0 means that the fork is proved.
     Evidence {
         /// The evidence, as a node keeps it below evidence/ in its data directory.
@@ -79,9 +90,9 @@ fn main() -> ExitCode {
     let (subject, trust) = match &command {
         Command::Verify { path, trust, .. } => (path, trust),
         Command::Reconcile { first, trust, .. } => (first, trust),
-        Command::Receipt { file, trust, .. } | Command::Evidence { file, trust, .. } => {
-            (file, trust)
-        }
+        Command::Receipt { file, trust, .. }
+        | Command::Field { file, trust, .. }
+        | Command::Evidence { file, trust, .. } => (file, trust),
     };
     let report = match (&command, trust) {
         (_, None) => Report::untrusted(
@@ -96,6 +107,9 @@ fn main() -> ExitCode {
         }
         (Command::Receipt { file, register, .. }, Some(trust)) => {
             sealwire_audit::verify_receipt(file, register, trust)
+        }
+        (Command::Field { file, register, .. }, Some(trust)) => {
+            sealwire_audit::verify_field(file, register, trust)
         }
         (Command::Evidence { file, register, .. }, Some(trust)) => {
             sealwire_audit::verify_evidence(file, register, trust)

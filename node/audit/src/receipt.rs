@@ -31,30 +31,35 @@ const NOT_PROVED: [&str; 4] = [
 /// Verifies the receipt in `file` against the register versions in `versions`.
 pub fn run(file: &Path, versions: &Path, trust: &Trust) -> Report {
     let mut report = Report::empty(NOT_PROVED.to_vec());
+    prove(&mut report, versions, trust, || parse(file));
+    report
+}
+
+/// The seven steps for a receipt that `parse` reads; answers whether all of them were taken.
+pub(crate) fn prove(
+    report: &mut Report,
+    versions: &Path,
+    trust: &Trust,
+    parse: impl FnOnce() -> Checked<(Parsed, String)>,
+) -> bool {
     let detail = format!("log of {}, register {}", trust.log, trust.register);
     report.add(1, "trust file", Verdict::Verified, detail);
-    let Some(register) = take(
-        &mut report,
-        2,
-        "register",
-        register(&Source::Directory(versions.to_owned()), "", trust),
-    ) else {
-        return report;
-    };
+    let known = register(&Source::Directory(versions.to_owned()), "", trust);
+    let Some(register) = take(report, 2, "register", known) else { return false };
     let origin = format!("{}/{}", register.federation(), trust.log);
     report.origin = Some(origin.clone());
-    let Some(parsed) = take(&mut report, 3, "receipt", parse(file)) else { return report };
+    let Some(parsed) = take(report, 3, "receipt", parse()) else { return false };
     let Parsed { receipt, statement, cose } = parsed;
     let note = receipt.checkpoint().as_bytes();
     let signed = signed_by_log(note, &origin, &trust.log, &register);
-    let Some(signed) = take(&mut report, 4, "checkpoint", signed) else { return report };
+    let Some(signed) = take(report, 4, "checkpoint", signed) else { return false };
     report.size = signed.checkpoint().size;
     let head = signed.checkpoint();
     let included = included(&receipt, &statement, head).and_then(|((), detail)| match &cose {
         None => Ok(((), detail)),
         Some(cose) => bound(cose, head, &trust.log, &register, detail),
     });
-    take(&mut report, 5, "inclusion", included);
+    take(report, 5, "inclusion", included);
     let checked = entries::statement(&trust.log, &register, &statement, receipt.index());
     let checked = checked.map(|statement| {
         let what = match &statement.manifest().body {
@@ -71,18 +76,18 @@ pub fn run(file: &Path, versions: &Path, trust: &Trust) -> Report {
         );
         ((), detail)
     });
-    take(&mut report, 6, "statement", checked);
+    take(report, 6, "statement", checked);
     let cosigned = cosignatures(&origin, &register, trust, &signed);
-    take(&mut report, 7, "cosignatures", cosigned);
-    report
+    take(report, 7, "cosignatures", cosigned);
+    true
 }
 
 /// What a receipt says, not yet held against anything.
-struct Parsed {
-    receipt: Receipt,
-    statement: Vec<u8>,
+pub(crate) struct Parsed {
+    pub receipt: Receipt,
+    pub statement: Vec<u8>,
     /// The COSE receipt, if it came as one; then `receipt` has its index and path.
-    cose: Option<CoseReceipt>,
+    pub cose: Option<CoseReceipt>,
 }
 
 /// Step 3: a receipt that carries the statement which it proves.

@@ -20,6 +20,7 @@ mod import;
 mod init;
 mod inspect;
 mod keys;
+mod onward;
 pub mod output;
 mod publish;
 mod read;
@@ -89,6 +90,12 @@ pub enum Command {
     Reads(read::ReadsArgs),
     /// Print the proof that a record is in its log, for `sealwire-audit receipt`.
     Receipt(read::ReceiptArgs),
+    /// Say which rule lets which field of a record reach a member, and which does not.
+    Explain(onward::ExplainArgs),
+    /// Prove single fields of a record, for a court or partner; `sealwire-audit field` checks it.
+    Open(onward::OpenArgs),
+    /// Write the records that a body outside the federation may get, as far as it may.
+    Export(onward::ExportArgs),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
     /// Look at everything of a node that may be wrong, and say what to do about it.
@@ -157,6 +164,9 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Show(args) => read::show(&args, output),
         Command::Reads(args) => read::reads(&args, output),
         Command::Receipt(args) => read::receipt(&args, output),
+        Command::Explain(args) => onward::explain(&args, output),
+        Command::Open(args) => onward::open(&args, output),
+        Command::Export(args) => onward::export(&args, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Unseal(args) => inspect::unseal(&args, output),

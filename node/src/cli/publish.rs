@@ -186,7 +186,8 @@ fn preview_text(preview: &Value) -> String {
                 Some(coarser) => format!("{coarser} for"),
                 None => "not".to_owned(),
             };
-            lines.push_str(&format!("\n  {instead} {} ({})", text("pointer"), text("class")));
+            let (pointer, class, rule) = (text("pointer"), text("class"), text("rule"));
+            lines.push_str(&format!("\n  {instead} {pointer} ({class}: {rule})"));
         }
     }
     lines
@@ -312,8 +313,9 @@ mod tests {
     fn a_preview_names_every_field_that_a_member_would_not_see() {
         let text = preview_text(&json!({"kind": "lab-alert", "members": {
             "AU": {"classes": ["open", "operational.coarse"], "withheld": [
-                {"pointer": "/route", "class": "operational", "coarser": "ID"},
-                {"pointer": "/person/0/name", "class": "nominal"},
+                {"pointer": "/route", "class": "operational", "coarser": "ID",
+                 "rule": "not-in-audience"},
+                {"pointer": "/person/0/name", "class": "nominal", "rule": "empty-audience"},
             ]},
             "SG": {"classes": [], "withheld": []},
         }}));
@@ -321,8 +323,8 @@ mod tests {
             text,
             "lab-alert: valid; nothing was published\n\
              AU would see open, operational.coarse\n  \
-             ID for /route (operational)\n  \
-             not /person/0/name (nominal)\n\
+             ID for /route (operational: not-in-audience)\n  \
+             not /person/0/name (nominal: empty-audience)\n\
              SG would see nothing"
         );
     }

@@ -198,7 +198,7 @@ pub fn receipt(args: &ReceiptArgs, output: Output) -> Result<Exit, Failure> {
 }
 
 /// Writes to a new file, or to standard output.
-fn write(bytes: &[u8], file: Option<&Path>, output: Output) -> Result<Exit, Failure> {
+pub(super) fn write(bytes: &[u8], file: Option<&Path>, output: Output) -> Result<Exit, Failure> {
     let Some(file) = file else {
         output.raw(bytes)?;
         return Ok(Exit::Done);

@@ -9,6 +9,7 @@
 
 mod auth;
 mod log;
+mod onward;
 mod problem;
 mod records;
 mod register;
@@ -82,6 +83,7 @@ struct Route {
 /// Every route there is.
 fn routes() -> Vec<Route> {
     const READ: Access = Access::AnyOf(&[Right::Read]);
+    const EXPORT: Access = Access::AnyOf(&[Right::Export]);
     const PROOF: Access = Access::AnyOf(&[Right::Read, Right::Audit]);
     const LOG: Access = Access::AnyOf(&[Right::Read, Right::Audit, Right::Mirror]);
     let route = |method, path, access, handler| Route { method, path, access, handler };
@@ -115,6 +117,9 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/records/{id}/receipt", PROOF, get(records::receipt)),
         route("get", "/v1/records/{id}/cose-receipt", PROOF, get(records::cose_receipt)),
         route("get", "/v1/records/{id}/entry", PROOF, get(records::entry)),
+        route("get", "/v1/records/{id}/explain", READ, get(onward::explain)),
+        route("post", "/v1/records/{id}/open", EXPORT, post(onward::open)),
+        route("post", "/v1/exports", EXPORT, post(onward::export)),
         route("get", "/v1/reads", Access::AnyOf(&[Right::Audit]), get(records::reads)),
         route("get", "/v1/logs/{member}/checkpoint", LOG, get(log::checkpoint)),
         route("get", "/v1/logs/{member}/tile/{*path}", LOG, get(log::tile)),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
 use crate::delivery::Delivery;
-use crate::feed::{Reading, RecordView};
+use crate::feed::{Consented, Reading, RecordView};
 use crate::node::{NodeHandle, Outcome, Preview, Submission, Waiting};
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
@@ -222,20 +222,29 @@ pub(super) fn reading(
     purpose: Option<String>,
     restricted: Option<bool>,
 ) -> Result<Reading, Problem> {
-    if purpose.as_ref().is_some_and(|purpose| !is_word(purpose)) {
-        let detail = "cannot read the purpose: it is no word of small letters, digits and hyphens";
-        let hint = "state one of the record's purposes, such as drug-control";
-        return Err(Problem::bad_request("query-invalid", detail, hint));
+    if let Some(purpose) = &purpose {
+        purpose_word(purpose)?;
     }
     Ok(Reading {
         principal: principal.name.clone(),
         purpose,
         purpose_required: app.node.purpose_required(),
         closed: (restricted == Some(false)).then_some("not-asked"),
+        consented: Consented::default(),
     })
 }
 
-fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
+/// Whether a purpose is one by its form.
+pub(super) fn purpose_word(purpose: &str) -> Result<(), Problem> {
+    if is_word(purpose) {
+        return Ok(());
+    }
+    let detail = "cannot read the purpose: it is no word of small letters, digits and hyphens";
+    let hint = "state one of the record's purposes, such as drug-control";
+    Err(Problem::bad_request("query-invalid", detail, hint))
+}
+
+pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     if (1..=MAX_PAGE).contains(&limit) {
         return Ok(limit);
@@ -313,7 +322,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 
 /// The body up to its limit. What is beyond is read on for a while and thrown away, so that a
 /// caller who is still sending comes to read the refusal.
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
+pub(super) async fn read_body(body: Body) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut seen) = (Vec::new(), 0usize);
     while let Some(chunk) = chunks.next().await {
@@ -367,7 +376,7 @@ pub(super) fn submission(bytes: &[u8], community: Option<String>) -> Result<Subm
     Ok(submission)
 }
 
-fn record_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, Problem> {
+pub(super) fn record_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, Problem> {
     let text = path.map(|Path(text)| text).unwrap_or_default();
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(80).collect();

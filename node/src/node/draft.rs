@@ -15,7 +15,7 @@ use crate::admit;
 use crate::context::Context;
 use crate::issue;
 use crate::refusal::Refusal;
-use crate::release::{self, Plan, Wish};
+use crate::release::{self, Asker, Decision, Handling, Plan, Rule, Sees, Shared, Standing, Wish};
 
 /// A record to be published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub struct Preview {
 pub struct Sight {
     /// The classes that it could open; none if the record is not addressed to it.
     pub classes: Vec<&'static str>,
+    /// For every class of the record the rule that decided: see PROTOCOL, section 10.
+    pub rules: BTreeMap<&'static str, Rule>,
     /// The record as it would see it.
     pub record: Value,
     /// The fields withheld from it.
@@ -86,6 +88,8 @@ pub struct Withheld {
     pub pointer: String,
     /// Its class.
     pub class: &'static str,
+    /// The rule that withholds it.
+    pub rule: Rule,
     /// The coarser value that is shown in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coarser: Option<Value>,
@@ -130,13 +134,25 @@ pub fn prepare(
 /// What each member would see if a submission were published now.
 pub fn preview(context: &Context, submission: Submission, now_ms: u64) -> Result<Preview, Refusal> {
     let register = context.register();
-    let Prepared { valid, fields, plan, community, language, .. } =
+    let Prepared { id, valid, fields, plan, community, language, .. } =
         prepare(context, &register, submission, now_ms)?;
-    let peers = register
-        .community(&community)
-        .map(|community| release::active_peers(&register, community, &context.own));
+    let community = register.community(&community);
+    let peers = community.map(|of| release::active_peers(&register, of, &context.own));
+    let audiences = plan.classes.iter().map(|(class, to)| (*class, Some(to.clone()))).collect();
+    let shared = Shared {
+        id: &id,
+        originator: &context.own,
+        standing: Standing::of(&register, community, &context.own),
+        community,
+        kind: valid.kind().name(),
+        handling: &Handling::of(valid.handling()),
+        to: plan.to.as_ref(),
+        audiences: &audiences,
+    };
     let members = peers.into_iter().flatten().map(|member| {
-        let sight = sight(&valid, &fields, &plan, &member);
+        let standing = Standing::of(&register, community, &member);
+        let asker = Asker { member: &member, standing, purpose: None, day: "", grants: &[] };
+        let sight = sight(&valid, &fields, &shared, &asker);
         (member, sight)
     });
     Ok(Preview {
@@ -155,13 +171,14 @@ pub fn warnings(context: &Context, valid: &ValidRecord, language: Language) -> V
     told.filter_map(|warning| serde_json::to_value(warning).ok()).collect()
 }
 
-fn sight(valid: &ValidRecord, fields: &Parts, plan: &Plan, member: &MemberId) -> Sight {
-    let held = plan.classes.iter().filter(|(_, to)| to.contains(member));
+fn sight(valid: &ValidRecord, fields: &Parts, shared: &Shared<'_>, asker: &Asker<'_>) -> Sight {
+    let decided = fields.keys().map(|class| (*class, release::class(shared, asker, *class)));
+    let decided: BTreeMap<FieldClass, Decision> = decided.collect();
+    let held = decided.iter().filter(|(_, decision)| decision.sees == Sees::Value);
     let held: BTreeSet<FieldClass> = held.map(|(class, _)| *class).collect();
     let coarser = |class: &FieldClass, pointer: &str| {
-        let coarse = class.coarse().filter(|coarse| held.contains(coarse))?;
-        let field = fields.get(&coarse)?.iter().find(|field| field.pointer == pointer)?;
-        Some(field.value.clone())
+        let field = fields.get(&class.coarse()?)?.iter().find(|field| field.pointer == pointer)?;
+        Some(&field.value)
     };
     let exact = |class: &FieldClass| {
         !matches!(class, FieldClass::CoreCoarse | FieldClass::OperationalCoarse)
@@ -170,15 +187,21 @@ fn sight(valid: &ValidRecord, fields: &Parts, plan: &Plan, member: &MemberId) ->
         .iter()
         .filter(|(class, _)| exact(class) && !held.contains(class))
         .flat_map(|(class, fields)| fields.iter().map(move |field| (class, field)))
-        .map(|(class, field)| Withheld {
-            pointer: field.pointer.clone(),
-            class: class.as_str(),
-            coarser: coarser(class, &field.pointer),
+        .map(|(class, field)| {
+            let coarser = coarser(class, &field.pointer);
+            let decision = release::field(shared, asker, *class, coarser.is_some());
+            Withheld {
+                pointer: field.pointer.clone(),
+                class: class.as_str(),
+                rule: decision.rule,
+                coarser: coarser.filter(|_| decision.sees == Sees::Coarser).cloned(),
+            }
         });
     Sight {
         withheld: withheld.collect(),
         record: valid.projection(&held),
         classes: held.into_iter().map(FieldClass::as_str).collect(),
+        rules: decided.iter().map(|(class, decision)| (class.as_str(), decision.rule)).collect(),
     }
 }
 

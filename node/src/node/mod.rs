@@ -15,6 +15,7 @@ mod reads;
 mod recover;
 mod startup;
 mod status;
+mod taken;
 mod versions;
 mod witness;
 
@@ -30,6 +31,7 @@ use sealwire_wire::tile::Resource;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
+use crate::consent::Consents;
 use crate::context::Context;
 use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
@@ -89,6 +91,7 @@ struct Inner {
     versions: Arc<Versions>,
     windows: Windows,
     purpose_required: bool,
+    consents: Consents,
 }
 
 /// What must be ended in order.
@@ -217,6 +220,7 @@ pub async fn start(
         versions,
         windows,
         purpose_required,
+        consents: Consents::default(),
     };
     let node = NodeHandle { inner: Arc::new(inner) };
     let mut tasks = tasks;
@@ -318,9 +322,12 @@ impl NodeHandle {
 
     async fn read(
         &self,
-        reading: Reading,
+        mut reading: Reading,
         views: impl Fn(&Context, &Reading) -> Result<Vec<RecordView>, Refusal> + Send + Sync + 'static,
     ) -> Result<Vec<RecordView>, Refusal> {
+        if reading.purpose.is_some() {
+            reading.consented = self.consented().await?;
+        }
         let views = Arc::new(views);
         let made = |reading: Reading| {
             let (context, views) = (Arc::clone(&self.inner.context), Arc::clone(&views));

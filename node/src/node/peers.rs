@@ -99,9 +99,9 @@ impl Peers {
                         self.tell(Input::Disconnected(member)).await;
                     }
                 }
-                Event::Message { bytes, ticket, from, .. } => {
+                Event::Message { topic, bytes, ticket, from } => {
                     tokio::spawn(async move {
-                        let (verdict, input) = this.judge(&bytes, &from);
+                        let (verdict, input) = this.judge(&topic, &bytes, &from);
                         // Before our own disk: a slow fsync here must not stall the federation.
                         this.gossip.verdict(ticket, verdict);
                         if let Some(input) = input {
@@ -163,10 +163,12 @@ impl Peers {
         }
     }
 
-    fn judge(&self, bytes: &[u8], from: &str) -> (GossipVerdict, Option<Input>) {
+    fn judge(&self, topic: &str, bytes: &[u8], from: &str) -> (GossipVerdict, Option<Input>) {
+        let federation = federation_topic(&self.context.register());
+        let community = topic.strip_prefix(&federation).and_then(|rest| rest.strip_prefix('/'));
         let checked =
             Announcement::from_bytes(bytes).map_err(|e| e.to_string()).and_then(|message| {
-                match sync::announcement(&self.context, &message) {
+                match sync::gossiped(&self.context, &message, community) {
                     Ok(input) => Ok(Ok(input)),
                     Err(e) if e.verdict == Verdict::Ignore => Ok(Err(e)),
                     Err(e) => Err(e.to_string()),
@@ -299,23 +301,27 @@ impl Peers {
             let Ok(Some(stored)) = self.context.reader.entry(own, index) else { continue };
             let Ok(statement) = Statement::parse(&stored.item.statement) else { continue };
             let Ok(proof) = self.context.reader.inclusion_proof(own, index, to) else { continue };
-            let item = Item { proof, ..stored.item };
-            match statement.manifest().addressees() {
-                Addressees::Federation => {
-                    topics.entry(federation_topic(&register)).or_default().push(item);
-                }
-                Addressees::Community(id) => {
-                    let told = |c: &Community| c.members.iter().filter(|m| c.receives(m)).count();
-                    all_told &=
-                        register.community(id).map_or(0, told) == register.members().count();
-                    topics.entry(community_topic(&register, id)).or_default().push(item);
-                }
+            let (item, manifest) = (Item { proof, ..stored.item }, statement.manifest());
+            let (community, topic) = match manifest.addressees() {
+                Addressees::Federation => (None, federation_topic(&register)),
+                Addressees::Community(id) => (Some(id), community_topic(&register, id)),
                 Addressees::Named(to) => {
                     all_told = false;
-                    for member in to {
+                    let served = |member: &&MemberId| {
+                        release::serve(&register, own, manifest, own, member).is_ok()
+                    };
+                    for member in to.iter().filter(served) {
                         named.entry(member.clone()).or_default().push(item.clone());
                     }
+                    continue;
                 }
+            };
+            let readers = community.and_then(|id| register.community(id));
+            let told = |c: &Community| c.members.iter().filter(|m| c.receives(m)).count();
+            all_told &= readers.is_none_or(|c| told(c) == register.members().count());
+            match release::spread(manifest, community) {
+                Ok(()) => topics.entry(topic).or_default().push(item),
+                Err(_) => all_told = false,
             }
         }
         let announcement =

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::reads::{self, Read};
 
 use super::Inner;
@@ -24,6 +25,28 @@ pub async fn keep(inner: &Inner, reading: &Reading, views: &[RecordView]) -> Res
                 (reading.principal.clone(), class.clone(), view.purpose.clone());
             let read = Read { at, by, record, class, purpose };
             facts.push(Fact::Read { log: view.log.clone(), read });
+        }
+    }
+    if facts.is_empty() {
+        return Ok(());
+    }
+    log(inner, Unit { token: 0, entries: Vec::new(), facts, request: None }).await.map(|_| ())
+}
+
+/// Keeps what was taken out for others than members, whatever its class.
+pub async fn keep_taken(
+    inner: &Inner,
+    by: &str,
+    purpose: &str,
+    taken: &[(RecordId, MemberId, Vec<&'static str>)],
+) -> Result<(), Refusal> {
+    let at = unix_ms() / 1000;
+    let mut facts = Vec::new();
+    for (record, log, classes) in taken {
+        for class in classes {
+            let (by, class, purpose) = (by.to_owned(), (*class).to_owned(), purpose.to_owned());
+            let read = Read { at, by, record: *record, class, purpose };
+            facts.push(Fact::Read { log: log.clone(), read });
         }
     }
     if facts.is_empty() {

@@ -65,7 +65,7 @@ fn plan_of(publisher: &str, to: Option<&str>) -> Result<Plan, Refusal> {
 #[test]
 fn who_only_receives_publishes_nothing_and_who_only_publishes_is_sent_nothing() {
     let refused = plan_of("AU", None).unwrap_err();
-    assert_eq!((refused.code.as_str(), refused.status), ("direction-not-in-agreement", 403));
+    assert_eq!((refused.code.as_str(), refused.status), ("direction-not-agreed", 403));
     let only_au = BTreeSet::from([id("AU")]);
     assert!(plan_of("ID", None).unwrap().classes.values().all(|to| *to == only_au));
     assert_eq!(plan_of("ID", Some("SG")).unwrap_err().code, "member-not-entitled");
@@ -92,6 +92,8 @@ fn an_entry_for_the_community_is_addressed_to_those_who_receive() {
             parts: BTreeMap::new(),
         }),
     };
-    let to = |member: &str| addressed(&register(), &manifest, &id(member));
-    assert_eq!([to("ID"), to("AU"), to("SG"), to("FR")], [true, true, false, false]);
+    let to = |member: &str| serve(&register(), &id("ID"), &manifest, &id("ID"), &id(member));
+    let refused = [Err(Rule::DirectionNotAgreed), Err(Rule::MemberNotActive)];
+    assert_eq!([to("AU"), to("SG"), to("FR")], [Ok(()), refused[0], refused[1]]);
+    assert_eq!(to("ID"), Ok(()), "its owner, that may have lost it");
 }

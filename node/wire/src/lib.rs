@@ -13,6 +13,7 @@ pub mod cbor;
 pub mod checkpoint;
 pub mod cose_receipt;
 pub mod evidence;
+pub mod field_proof;
 pub mod id;
 pub mod merkle;
 pub mod message;

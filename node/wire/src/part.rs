@@ -48,7 +48,12 @@ impl Disclosure {
         cbor::write_text(&self.pointer, out);
     }
 
-    fn from_value(value: Value) -> Result<Self, CborError> {
+    pub(crate) fn to_value(&self) -> Value {
+        let salt = cbor::bytes(self.salt);
+        Value::Array(vec![salt, self.value.clone(), self.pointer.as_str().into()])
+    }
+
+    pub(crate) fn from_value(value: Value) -> Result<Self, CborError> {
         const WHAT: &str = "disclosure";
         let mut fields = Reader::of_array(WHAT, value, &["salt", "value", "pointer"])?;
         let disclosure = Self {
