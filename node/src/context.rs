@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::admit::{self, Opened};
 use crate::issue::{Issuer, Now, Signer, secret_context};
 use crate::keys::{DataKey, Keys};
+use crate::release;
 use crate::store::{Fact, Reader, StoredEntry};
 
 /// Classes that may rest in clear.
@@ -154,9 +155,7 @@ impl Context {
     pub fn may_have(&self, id: &AudienceId, member: &MemberId) -> bool {
         let map = self.own_audiences.read().unwrap_or_else(PoisonError::into_inner);
         map.get(id).is_some_and(|(community, to)| {
-            let register = self.register();
-            let community = register.community(community);
-            to.contains(member) && community.is_some_and(|c| c.members.contains(member))
+            release::wrap(&self.register(), community, to, member).is_ok()
         })
     }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::admit;
 use crate::context::Context;
 use crate::refusal::Refusal;
-use crate::release::{self, Grant, Rule};
+use crate::release::{Grant, Rule};
 use crate::store::{StoreFault, StoredEntry};
 
 /// Most records in one page.

@@ -241,8 +241,15 @@ pub fn serve(
 }
 
 /// Whether the secret of an audience may be wrapped again for `asker`, by its originator.
-pub fn wrap(register: &Register, to: &BTreeSet<MemberId>, asker: &MemberId) -> Result<(), Rule> {
-    served(Addressees::Named(to), false, true, asker, Standing::of(register, None, asker))
+pub fn wrap(
+    register: &Register,
+    community: &str,
+    to: &BTreeSet<MemberId>,
+    asker: &MemberId,
+) -> Result<(), Rule> {
+    let standing = Standing::of(register, register.community(community), asker);
+    served(Addressees::Named(to), false, true, asker, standing)?;
+    standing.direction.map(|_| ()).ok_or(Rule::NotInCommunity)
 }
 
 /// Whether an entry may go to all who read the topic of `community`, or of the federation if none.

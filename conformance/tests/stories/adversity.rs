@@ -10,8 +10,8 @@ use sealwire_wire::statement::{Claims, Statement, sign};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Liar, Node, SEIZURES, SUBSTANCES, World, copy_dir, done, numbered, program, run, said, seed, text,
-    until,
+    Liar, Node, SEIZURES, SUBSTANCES, World, copy_dir, done, numbered, program, run, said, seed,
+    text, until,
 };
 
 /// Room of the small disk, and what somebody else's files take of it: at first, so that a few

@@ -92,8 +92,9 @@ pub fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
     store::create(&config.data_dir).map_err(Failure::fault)?;
     let mut introduction = introduction(args, &PublicKeys::of(&keys))?;
     if let Some(key) = &keys.cosign_pq {
-        introduction =
-            introduction.with_cosign_pq(&key.public(), keys.sign.current()).map_err(Failure::fault)?;
+        introduction = introduction
+            .with_cosign_pq(&key.public(), keys.sign.current())
+            .map_err(Failure::fault)?;
     }
     let all = BTreeSet::from(Right::OURS);
     let token =

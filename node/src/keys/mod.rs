@@ -252,7 +252,8 @@ impl Keys {
     /// Makes a key that can take the place of those of a use (`node`, `log`, `cosign`, `sign`), and
     /// gives its number and public half. It is used once the register lists it.
     pub fn make(&self, use_: &str) -> Result<(u64, [u8; 32]), KeysError> {
-        let last = self.sets().iter().find(|(name, _)| *name == use_);
+        let sets = self.sets();
+        let last = sets.iter().find(|(name, _)| *name == use_);
         let last = last.and_then(|(_, set)| set.all.last()).map_or(0, |(number, _)| *number);
         let number = last.saturating_add(1);
         let seed = new_seed(&self.cover, &self.dir, &file_name(use_, number))?;
@@ -326,12 +327,15 @@ fn number_of(use_: &str, name: &str) -> Option<u64> {
     number.strip_prefix('-')?.parse().ok()
 }
 
+/// The seeds of a use by their numbers.
+type Seeds = Vec<(u64, Zeroizing<[u8; 32]>)>;
+
 /// Every seed of a use by its number, oldest first; never none.
 fn read_seeds(
     cover: &Cover,
     dir: &Path,
     use_: &'static str,
-) -> Result<Vec<(u64, Zeroizing<[u8; 32]>)>, KeysError> {
+) -> Result<Seeds, KeysError> {
     let mut seeds = Vec::new();
     for name in cover::key_files(dir, "key")? {
         if let Some(number) = number_of(use_, &name) {

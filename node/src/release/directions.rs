@@ -8,6 +8,7 @@ use sealwire_wire::statement::{Body, RecordManifest};
 use serde_json::json;
 
 use super::*;
+use crate::refusal::Refusal;
 
 fn id(text: &str) -> MemberId {
     text.parse().unwrap()

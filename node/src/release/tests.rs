@@ -42,6 +42,8 @@ fn community(tlp: &str, classes: &[&str]) -> Community {
         purposes: words(&[AGREED, "training"]),
         retention_days: 365,
         witnesses: 1,
+        delivery: None,
+        directions: BTreeMap::new(),
     }
 }
 

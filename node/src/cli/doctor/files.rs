@@ -84,19 +84,26 @@ pub(super) fn seal_epoch(patient: &Patient) -> Vec<Found> {
         name.starts_with("seal-") && name.ends_with(".key")
     });
     let ends: Vec<Option<u64>> = epochs.map(|path| until(&path)).collect();
-    let hint =
-        "see the log of the node: it makes the next epoch before the end, and announces it";
+    let hint = "see the log of the node: it makes the next epoch before the end, and announces it";
     let lead = Windows::of(&patient.config.keys).lead();
     match ends.iter().flatten().max() {
         _ if ends.is_empty() => {
             vec![found(Level::Problem, "there is no seal key", "restore the keys")]
         }
-        None => vec![found(Level::Unknown, "the seal keys are under a passphrase: `sealwire keys list` says when they end", "")],
+        None => vec![found(
+            Level::Unknown,
+            "the seal keys are under a passphrase: `sealwire keys list` says when they end",
+            "",
+        )],
         Some(end) if *end <= patient.now => {
             vec![found(Level::Problem, "the last seal epoch has ended", hint)]
         }
         Some(end) if *end <= patient.now + lead => {
-            vec![found(Level::Warning, "the last seal epoch is about to end, and there is no next one", hint)]
+            vec![found(
+                Level::Warning,
+                "the last seal epoch is about to end, and there is no next one",
+                hint,
+            )]
         }
         Some(end) => {
             ok(format!("the last epoch lasts for {} days", (end - patient.now) / (24 * 3600)))

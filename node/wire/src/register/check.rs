@@ -19,8 +19,8 @@ use super::form::{
     Roles, SPEC_VERSION, Signed,
 };
 use super::{
-    Community, CosignPqKey, Direction, KeyUse, MAX_COMMUNITIES, MAX_LIST, MAX_MEMBER_KEYS, MAX_MEMBERS,
-    MAX_NUMBER, MAX_SEATS, MAX_SIGNATURES, Member, MemberKey, SchemaRef, Status,
+    Community, CosignPqKey, Direction, KeyUse, MAX_COMMUNITIES, MAX_LIST, MAX_MEMBER_KEYS,
+    MAX_MEMBERS, MAX_NUMBER, MAX_SEATS, MAX_SIGNATURES, Member, MemberKey, SchemaRef, Status,
 };
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
 use crate::mldsa;
