@@ -130,11 +130,9 @@ fn a_member_changes_its_keys_and_every_record_of_before_and_after_is_verified() 
     world.next_version(2, |draft| {
         for ((use_, old), public) in uses.iter().zip(&old).zip(&new) {
             let at = if *use_ == "sign" { hand_over.as_str() } else { "0" };
-            let of = ["--draft", draft, "--member", "ID"];
-            let add = ["--use", use_, "--public", public, "--from", at];
-            done(&[&["register", "key", "add"][..], &of, &add].concat());
-            let end = ["--thumbprint", old, "--until", if *use_ == "sign" { at } else { "1000" }];
-            done(&[&["register", "key", "end"][..], &of, &end].concat());
+            let of = ["--draft", draft, "--member", "ID", "--use", use_, "--public", public];
+            let add = ["register", "key", "add", "--from", at, "--replaces", old];
+            done(&[&add[..], &of].concat());
         }
     });
     again(&mut world, &[1, 2]);
@@ -187,10 +185,10 @@ fn what_a_stolen_key_signed_after_its_end_is_void_and_what_came_before_stands() 
     let next = world.node("ID").size().to_string();
     world.next_version(2, |draft| {
         let of = ["--draft", draft, "--member", "ID"];
-        let until = ["--thumbprint", &stolen, "--until", &end.to_string()];
-        done(&[&["register", "key", "end"][..], &of, &until].concat());
         let add = ["--use", "sign", "--public", &public, "--from", &next];
         done(&[&["register", "key", "add"][..], &of, &add].concat());
+        let until = ["--thumbprint", &stolen, "--until", &end.to_string()];
+        done(&[&["register", "key", "end"][..], &of, &until].concat());
     });
     again(&mut world, &[1, 2]);
     for member in MEMBERS {

@@ -233,17 +233,22 @@ fn rotate(args: &RotateArgs, output: Output) -> Result<Exit, Failure> {
     let (number, public) = keys.make(use_.as_str()).map_err(failure)?;
     let (thumbprint, public) = (ed25519_thumbprint(&public), hex::encode(public));
     let member = &config.member;
+    let sets = keys.sets();
+    let set = sets.iter().find(|(name, _)| *name == use_.as_str());
+    let until_now = set.map_or_else(String::new, |(_, set)| {
+        ed25519_thumbprint(set.newest().verifying_key().as_bytes()).to_string()
+    });
     let text = format!(
         "made {use_} key {number} of {member}\n\
          public:     {public}\n\
          thumbprint: {thumbprint}\n\n\
          Next: read the thumbprint to a governor by telephone; the next register has\n  \
-         sealwire register key add --draft DRAFT --member {member} --use {use_} --public {public} --from INDEX\n\
-         and for the key until now `register key end`. The node takes the new key into use when it \
+         sealwire register key add --draft DRAFT --member {member} --use {use_} --public {public} --from INDEX --replaces {until_now}\n\
+         The node takes the new key into use when it \
          is started with that register."
     );
     let json = json!({"use": use_.as_str(), "number": number, "public": public,
-                      "thumbprint": thumbprint});
+                      "thumbprint": thumbprint, "replaces": until_now});
     output.say(&json, text)?;
     Ok(Exit::Done)
 }

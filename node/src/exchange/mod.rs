@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
 use sealwire_wire::checkpoint::{self, Checkpoint};
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{self, Frontier};
 use sealwire_wire::statement::{Body, Head, Manifest, leaf_data};
 

@@ -167,6 +167,12 @@ impl KeySet {
         key
     }
 
+    /// The key made last.
+    pub fn newest(&self) -> &SigningKey {
+        let (_, key) = self.all.last().expect("a set of keys is never empty");
+        key
+    }
+
     /// Every key by its number, oldest first.
     pub fn all(&self) -> impl Iterator<Item = (u64, &SigningKey)> {
         self.all.iter().map(|(number, key)| (*number, key))
@@ -242,7 +248,7 @@ impl Keys {
     /// Makes a key that can take the place of those of a use (`node`, `log`, `cosign`, `sign`), and
     /// gives its number and public half. It is used once the register lists it.
     pub fn make(&self, use_: &str) -> Result<(u64, [u8; 32]), KeysError> {
-        let last = self.sets().iter().find(|(name, _)| *name == use_);
+        let last = self.sets().into_iter().find(|(name, _)| *name == use_);
         let last = last.and_then(|(_, set)| set.all.last()).map_or(0, |(number, _)| *number);
         let number = last.saturating_add(1);
         let seed = new_seed(&self.cover, &self.dir, &file_name(use_, number))?;

@@ -129,7 +129,7 @@ pub(super) fn read_draft(path: &Path) -> Result<Draft> {
 }
 
 /// A signed register that the operator names as trusted.
-pub(super) fn read_register(path: &Path) -> Result<Register> {
+pub(in crate::cli) fn read_register(path: &Path) -> Result<Register> {
     let bytes = read(path, MAX_REGISTER_BYTES)?;
     let digest = Draft::from_bytes(&bytes).with_context(|| in_file(path))?.digest();
     Register::trust_first(&bytes, Some(&digest)).with_context(|| in_file(path))

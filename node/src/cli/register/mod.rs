@@ -186,6 +186,10 @@ pub struct AddKeyArgs {
     /// First leaf index of the member's own log for which it counts.
     #[arg(long, value_name = "INDEX")]
     pub from: u64,
+    /// The COSE thumbprint of the key that it takes the place of: that one ends at the same index.
+    /// A log, cosign or node key is only one at a time.
+    #[arg(long, value_name = "DIGEST")]
+    pub replaces: Option<Digest>,
 }
 
 /// Arguments of `register key end`.
@@ -385,8 +389,13 @@ fn status(args: &StatusArgs) -> Result<Report> {
 }
 
 fn add_key(args: &AddKeyArgs) -> Result<Report> {
-    let AddKeyArgs { draft, member, r#use, public, from } = args;
-    edit(draft, |draft| draft.add_key(member, *r#use, &public.0, *from))?;
+    let AddKeyArgs { draft, member, r#use, public, from, replaces } = args;
+    edit(draft, |draft| {
+        if let Some(old) = replaces {
+            draft.end_key(member, old, *from)?;
+        }
+        draft.add_key(member, *r#use, &public.0, *from)
+    })?;
     let thumbprint = ed25519_thumbprint(&public.0);
     Ok(Report {
         text: format!("added a {} key of {member} from leaf index {from}: {thumbprint}", r#use),
