@@ -299,10 +299,19 @@ fn memory(node: &Node) -> std::io::Result<Vec<u8>> {
         let (from, to) = range.split_once('-').unwrap();
         let at = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
         mem.seek(SeekFrom::Start(at(from)))?;
-        let mut pages = vec![0; usize::try_from(at(to) - at(from)).unwrap()];
-        // A page that the kernel keeps for itself cannot be read.
-        if mem.read_exact(&mut pages).is_ok() {
-            all.extend(pages);
+        let mut rest = usize::try_from(at(to) - at(from)).unwrap();
+        let mut chunk = [0; 64 * 1024];
+        while rest > 0 {
+            let pages = &mut chunk[..rest.min(64 * 1024)];
+            rest -= pages.len();
+            // A page that the kernel keeps for itself cannot be read.
+            if mem.read_exact(pages).is_err() {
+                break;
+            }
+            // Most of what an allocator has reserved was never used.
+            if pages.iter().any(|byte| *byte != 0) {
+                all.extend_from_slice(pages);
+            }
         }
     }
     Ok(all)
