@@ -118,7 +118,9 @@ fn an_operator_may_accept_a_restored_head_and_the_reason_is_kept() {
     );
     node.stop();
     let config = node.config();
-    let refused = run(&["run", "--config", text(&config), "--accept-head", "again"]);
+    let file = world.node("ID").dir().join("passphrase");
+    let unlocked = ["--config", text(&config), "--passphrase-file", text(&file)];
+    let refused = run(&[&["run", "--accept-head", "again"][..], &unlocked].concat());
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(said(&refused).contains("no restored head is waiting"), "{}", said(&refused));
 }

@@ -238,8 +238,8 @@ fn rotate(args: &RotateArgs, output: Output) -> Result<Exit, Failure> {
          public:     {public}\n\
          thumbprint: {thumbprint}\n\n\
          Next: read the thumbprint to a governor by telephone; the next register has\n  \
-         sealwire register key add --draft DRAFT --member {member} --use {use_} --public {public} --from INDEX\n\
-         and for the key until now `register key end`. The node takes the new key into use when it \
+         sealwire register key replace --draft DRAFT --member {member} --use {use_} --public {public} --from INDEX\n\
+         The node takes the new key into use when it \
          is started with that register."
     );
     let json = json!({"use": use_.as_str(), "number": number, "public": public,

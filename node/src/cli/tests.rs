@@ -98,3 +98,27 @@ fn a_problem_is_told_with_hint_and_every_finding() {
     assert_eq!(problem_text(&problem), expected);
     assert_eq!(finding_text(&json!({})), "  /:  []\n    hint: ");
 }
+
+#[test]
+fn keys_are_rotated_by_use_and_ended_by_thumbprint() {
+    let print = "ab".repeat(32);
+    for good in [
+        "sealwire keys list --config c --passphrase-file p".to_owned(),
+        "sealwire keys rotate sign --config c".to_owned(),
+        "sealwire keys rotate seal --epoch 3 --config c".to_owned(),
+        format!("sealwire keys revoke {print} --until 7 --witnesses 2 --config c"),
+        "sealwire keys passphrase --config c --new-passphrase-file n".to_owned(),
+        "sealwire init --member ID --name x --dir d --address a --no-passphrase".to_owned(),
+    ] {
+        assert!(parse(&good).is_ok(), "{good}");
+    }
+    for bad in [
+        "sealwire keys rotate data --config c",
+        "sealwire keys revoke --config c",
+        "sealwire keys revoke abcd --config c",
+        "sealwire init --member ID --name x --dir d --address a --no-passphrase \
+         --passphrase-file p",
+    ] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+}

@@ -174,6 +174,12 @@ impl KeySet {
         key
     }
 
+    /// The key made last.
+    pub fn newest(&self) -> &SigningKey {
+        let (_, key) = self.all.last().expect("a set of keys is never empty");
+        key
+    }
+
     /// Every key by its number, oldest first.
     pub fn all(&self) -> impl Iterator<Item = (u64, &SigningKey)> {
         self.all.iter().map(|(number, key)| (*number, key))
@@ -252,8 +258,7 @@ impl Keys {
     /// Makes a key that can take the place of those of a use (`node`, `log`, `cosign`, `sign`), and
     /// gives its number and public half. It is used once the register lists it.
     pub fn make(&self, use_: &str) -> Result<(u64, [u8; 32]), KeysError> {
-        let sets = self.sets();
-        let last = sets.iter().find(|(name, _)| *name == use_);
+        let last = self.sets().into_iter().find(|(name, _)| *name == use_);
         let last = last.and_then(|(_, set)| set.all.last()).map_or(0, |(number, _)| *number);
         let number = last.saturating_add(1);
         let seed = new_seed(&self.cover, &self.dir, &file_name(use_, number))?;
@@ -331,11 +336,7 @@ fn number_of(use_: &str, name: &str) -> Option<u64> {
 type Seeds = Vec<(u64, Zeroizing<[u8; 32]>)>;
 
 /// Every seed of a use by its number, oldest first; never none.
-fn read_seeds(
-    cover: &Cover,
-    dir: &Path,
-    use_: &'static str,
-) -> Result<Seeds, KeysError> {
+fn read_seeds(cover: &Cover, dir: &Path, use_: &'static str) -> Result<Seeds, KeysError> {
     let mut seeds = Vec::new();
     for name in cover::key_files(dir, "key")? {
         if let Some(number) = number_of(use_, &name) {
