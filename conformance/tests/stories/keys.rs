@@ -125,7 +125,6 @@ fn a_member_changes_its_keys_and_every_record_of_before_and_after_is_verified() 
     // record are signed with the old one.
     let hand_over = (world.node("ID").size() + 2).to_string();
     let uses = ["sign", "log", "cosign", "node"];
-    let old: Vec<String> = uses.iter().map(|use_| thumbprint(&world, "ID", use_)).collect();
     let new: Vec<String> = uses.iter().map(|use_| rotated(&world, "ID", use_)).collect();
     world.next_version(2, |draft| {
         for (use_, public) in uses.iter().zip(&new) {

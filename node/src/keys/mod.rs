@@ -174,12 +174,6 @@ impl KeySet {
         key
     }
 
-    /// The key made last.
-    pub fn newest(&self) -> &SigningKey {
-        let (_, key) = self.all.last().expect("a set of keys is never empty");
-        key
-    }
-
     /// Every key by its number, oldest first.
     pub fn all(&self) -> impl Iterator<Item = (u64, &SigningKey)> {
         self.all.iter().map(|(number, key)| (*number, key))
