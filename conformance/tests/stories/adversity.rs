@@ -6,6 +6,7 @@ use std::process::Command;
 
 use ed25519_dalek::SigningKey;
 use sealwire_wire::message::{Announcement, Item, Request, Response};
+use sealwire_wire::note::Note;
 use sealwire_wire::statement::{Claims, Statement, sign};
 use serde_json::{Value, json};
 
@@ -400,4 +401,26 @@ fn members_that_were_shown_two_histories_prove_the_fork_without_its_owner() {
     let (backup, config) = (world.dir().join("backup"), world.node("SG").config());
     done(&["backup", "--config", text(&config), "--out", text(&backup)]);
     assert_eq!(fs::read(backup.join("data/evidence/ID.json")).unwrap(), fs::read(&kept).unwrap());
+}
+
+#[test]
+fn cosignatures_go_to_the_owner_alone_and_never_into_gossip() {
+    let mut world = World::started();
+    world.node_mut("AU").stop();
+    let mut listener = Liar::in_place_of(&world, "AU");
+    until("a cosignature of SG with ML-DSA-44", || {
+        let peer = world.node("ID").peer("SG");
+        if peer["cosigned_ours_pq"].as_u64() > Some(0) { Ok(()) } else { Err(peer.to_string()) }
+    });
+    for reference in ["G-1", "G-2", "G-3"] {
+        let published = world.node("ID").publish(SUBSTANCES, &numbered(reference));
+        world.delivered("ID", published["id"].as_str().unwrap(), "SG");
+        let note = listener.hear(|bytes| {
+            let message = Announcement::from_bytes(bytes).ok()?;
+            (message.log.as_str() == "ID").then_some(message.checkpoint)
+        });
+        let note = Note::parse(note.as_bytes()).unwrap();
+        assert_eq!(note.signatures().len(), 1, "the log's own alone: {note}");
+    }
+    listener.leave();
 }

@@ -149,6 +149,8 @@ impl Guard {
         if state.behind.as_ref().is_some_and(|(_, known)| *known <= ours) {
             tracing::warn!(ours, "our log is whole again; peers are asked to confirm its head");
             (state.behind, state.stuck) = (None, None);
+            // Whatever was told before was told of a head that was not the last one.
+            state.confirmed_by.clear();
         }
     }
 
@@ -252,8 +254,24 @@ mod tests {
         guard.caught_up(8);
         assert_eq!(guard.behind(), None);
         assert!(guard.check().is_err(), "nobody has confirmed the head of 8 entries");
-        assert!(guard.unasked().contains(&member("AU")));
+        assert_eq!(guard.unasked().len(), 2, "everybody is asked again");
         guard.compared(&member("AU"), 8, 8);
+        assert!(guard.check().is_ok());
+    }
+
+    #[test]
+    fn peers_that_confirm_a_head_before_it_is_known_to_be_whole_are_asked_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = guard(&dir, 2);
+        guard.compared(&member("AU"), 8, 5);
+        for peer in ["AU", "SG"] {
+            guard.compared(&member(peer), 8, 8);
+        }
+        assert!(guard.check().is_err());
+        guard.caught_up(8);
+        for peer in guard.unasked() {
+            guard.compared(&peer, 8, 8);
+        }
         assert!(guard.check().is_ok());
     }
 
