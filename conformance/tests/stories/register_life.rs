@@ -44,7 +44,9 @@ fn edit(words: &[&str]) -> Value {
 
 /// Makes a sign key as `sealwire init` does, and gives the directory of the keys and the public key.
 fn fresh_sign_key(world: &World) -> (PathBuf, String) {
-    let other = World::init(&world.dir().join("fresh"), "SG");
+    let dir = world.dir().join("fresh");
+    fs::create_dir_all(&dir).unwrap();
+    let other = World::init(&dir, "SG");
     let member: Value =
         serde_json::from_slice(&fs::read(other.dir().join("member.json")).unwrap()).unwrap();
     let keys = member["keys"].as_array().unwrap();

@@ -10,7 +10,10 @@ use crate::context::Context;
 /// Answers who holds `version` with `digest`: with what follows it here, and before that, if ours of
 /// that version is another, with ours, so that the asker sees the fork.
 pub fn following(context: &Context, version: u64, digest: &Digest) -> Response {
-    if version > context.register().version() {
+    let in_force = context.register();
+    // Mostly both have the same: then nothing is read from the store.
+    let same = (version, *digest) == (in_force.version(), in_force.digest());
+    if same || version > in_force.version() {
         return Response::Nothing;
     }
     let versions = context.reader.register_versions();

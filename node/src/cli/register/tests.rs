@@ -175,7 +175,9 @@ fn governors_keys_and_the_threshold_change_and_the_difference_says_so() {
     let difference = diff();
     assert_eq!((&difference.json["from"], &difference.json["to"]), (&json!(1), &json!(2)));
     assert_eq!(difference.json["follows"], false);
-    for part in ["governor b: - [", "governor d: + [", "threshold: 2 -> 3", "do not take"] {
+    for part in
+        ["governor b\n    - key: ", "governor d\n    + key: ", "threshold: 2 -> 3", "do not take"]
+    {
         assert!(difference.text.contains(part), "{part}: {}", difference.text);
     }
     for key in ["a", "c2", "d"] {

@@ -7,11 +7,15 @@
 //! [`Draft::check`] does; whether they are signed is another question.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Draft, RegisterError};
+
+/// The subject of what belongs to the document itself.
+const REGISTER: &str = "register";
 
 /// One value that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,7 +41,7 @@ pub struct Difference {
     pub from: u64,
     /// Version of the second.
     pub to: u64,
-    /// What changed, in the order of the document.
+    /// What changed: in the document itself, then by subject.
     pub changes: Vec<Change>,
 }
 
@@ -51,6 +55,8 @@ pub fn difference(before: &Draft, after: &Draft) -> Result<Difference, RegisterE
         let digest = |draft: &Draft| Value::from(draft.digest().to_string());
         changes.push(order.change(Some(&digest(before)), Some(&digest(after))));
     }
+    // What concerns the document itself comes first.
+    changes.sort_by_key(|change| change.subject != REGISTER);
     Ok(Difference { from: before.version(), to: after.version(), changes })
 }
 
@@ -69,9 +75,14 @@ impl Path {
         let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
         let (subject, field) = match names.as_slice() {
             [list, id, rest @ ..] if let Some(word) = one_of(list) => {
-                (format!("{word} {id}"), rest.join(" "))
+                let value = match (*list, rest) {
+                    ("seats", []) => "key".to_owned(),
+                    ("codeLists", []) => "edition".to_owned(),
+                    _ => rest.join(" "),
+                };
+                (format!("{word} {id}"), value)
             }
-            whole => ("register".to_owned(), whole.join(" ")),
+            whole => (REGISTER.to_owned(), whole.join(" ")),
         };
         Change {
             at: self.0.iter().map(escaped).collect(),
@@ -158,58 +169,56 @@ fn texts(list: &[Value]) -> Option<BTreeSet<&str>> {
     (set.len() == list.len()).then_some(set)
 }
 
-impl std::fmt::Display for Difference {
-    /// A heading for each subject, and a line for each of its values that changed.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Difference {
+    /// A heading for each subject, and below it a line for each of its values that changed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "version {} to version {}", self.from, self.to)?;
         if self.changes.is_empty() {
             return write!(f, ": no difference");
         }
-        let mut subjects: BTreeMap<(usize, &str), Vec<&Change>> = BTreeMap::new();
-        for (place, change) in self.changes.iter().enumerate() {
-            let first = self.changes.iter().position(|c| c.subject == change.subject);
-            let key = (first.unwrap_or(place), change.subject.as_str());
-            subjects.entry(key).or_default().push(change);
-        }
-        for ((_, subject), changes) in subjects {
-            write!(f, "\n{subject}")?;
-            for change in changes {
-                let field = if change.field.is_empty() { "" } else { "\n    " };
-                write!(f, "{field}{}", change.field)?;
-                match (&change.before, &change.after) {
-                    (Some(before), Some(after)) => {
-                        write!(f, ": {} -> {}", Plain(before), Plain(after))?
-                    }
-                    (Some(before), None) => write!(f, ": - {}", Plain(before))?,
-                    (None, Some(after)) => write!(f, ": + {}", Plain(after))?,
-                    (None, None) => {}
+        let mut heading = "";
+        for change in &self.changes {
+            if change.subject != heading {
+                heading = &change.subject;
+                write!(f, "\n{heading}")?;
+            }
+            let mut lines = Vec::new();
+            match (&change.before, &change.after) {
+                (Some(before), Some(after)) => {
+                    lines.push(format!("{}: {} -> {}", change.field, plain(before), plain(after)));
                 }
+                (Some(before), None) => whole('-', &change.field, before, &mut lines),
+                (None, after) => {
+                    after.iter().for_each(|after| whole('+', &change.field, after, &mut lines));
+                }
+            }
+            for line in lines {
+                write!(f, "\n    {line}")?;
             }
         }
         Ok(())
     }
 }
 
-/// A value on one line: texts without quotes, an object as its values by name.
-struct Plain<'a>(&'a Value);
+/// A line for each value of something that came or went as a whole.
+fn whole(sign: char, field: &str, value: &Value, lines: &mut Vec<String>) {
+    let Value::Object(object) = value else {
+        let gap = if field.is_empty() { "" } else { ": " };
+        lines.push(format!("{sign} {field}{gap}{}", plain(value)));
+        return;
+    };
+    let sorted: BTreeMap<_, _> = object.iter().collect();
+    for (name, value) in sorted {
+        let gap = if field.is_empty() { "" } else { " " };
+        whole(sign, &format!("{field}{gap}{name}"), value, lines);
+    }
+}
 
-impl std::fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let list =
-            |f: &mut std::fmt::Formatter<'_>, parts: Vec<String>| f.write_str(&parts.join(", "));
-        match self.0 {
-            Value::String(text) => f.write_str(text),
-            Value::Array(items) => {
-                f.write_str("[")?;
-                list(f, items.iter().map(|item| Plain(item).to_string()).collect())?;
-                f.write_str("]")
-            }
-            Value::Object(object) => {
-                f.write_str("{")?;
-                list(f, object.iter().map(|(name, v)| format!("{name} {}", Plain(v))).collect())?;
-                f.write_str("}")
-            }
-            other => write!(f, "{other}"),
-        }
+/// A value on one line: texts without quotes, a list by its items.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
     }
 }

@@ -116,8 +116,8 @@ fn the_difference_names_what_changed_and_nothing_else() {
     );
     assert_eq!(changes(|d| d.set_threshold(3)), [named("register", "threshold")]);
     let seat = changes(|d| d.replace_seat("g1", &public("new")).unwrap());
-    assert_eq!(seat, [named("governor g1", ""), named("governor g1", "")]);
-    assert_eq!(changes(|d| d.remove_seat("g3").unwrap()), [named("governor g3", "")]);
+    assert_eq!(seat, [named("governor g1", "key"), named("governor g1", "key")]);
+    assert_eq!(changes(|d| d.remove_seat("g3").unwrap()), [named("governor g3", "key")]);
     let print = ed25519_thumbprint(&public("AU sign"));
     let ended = changes(|d| {
         d.add_key(&au, KeyUse::Sign, &public("new"), 4).unwrap();
@@ -147,15 +147,24 @@ fn the_difference_reads_as_a_list() {
         d.set_threshold(3);
         d.set_code_list("hs", "2027");
         d.set_community(&community("seizures", &["AU", "ID"], 1));
+        d.replace_seat("g1", &public("new")).unwrap();
+        d.set_schema("seizure-notice", "urn:example:seizure-notice:1", Digest([7; 32]));
     });
     let text = difference(&as_draft(&first()), &two).unwrap().to_string();
+    let [old, new] = ["g1", "new"].map(|name| governor_key_id(&public(name)));
+    let digest = Digest([7; 32]);
     assert_eq!(
         text,
-        "version 1 to version 2\n\
-         code list hs: 2022 -> 2027\n\
-         community seizures\n    members: - SG\n    members: + AU\n\
-         member AU\n    status: active -> suspended\n\
-         register\n    threshold: 2 -> 3\n    version: 1 -> 2"
+        format!(
+            "version 1 to version 2\n\
+             register\n    threshold: 2 -> 3\n    version: 1 -> 2\n\
+             code list hs\n    edition: 2022 -> 2027\n\
+             community seizures\n    - members: SG\n    + members: AU\n\
+             member AU\n    status: active -> suspended\n\
+             schema seizure-notice\n    + digest: {digest}\n    \
+             + id: urn:example:seizure-notice:1\n\
+             governor g1\n    - key: {old}\n    + key: {new}"
+        )
     );
 }
 
