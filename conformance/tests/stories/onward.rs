@@ -100,7 +100,7 @@ fn an_explanation_names_the_rule_for_each_part_and_field_from_where_one_stands()
         }
         for field in sight["withheld"].as_array().unwrap() {
             let (sees, rule) =
-                self::seen(explained, "fields", "pointer", field["pointer"].as_str().unwrap());
+                seen(explained, "fields", "pointer", field["pointer"].as_str().unwrap());
             assert_eq!(
                 (&field["rule"], field.get("coarser").is_some()),
                 (&json!(rule), sees == "coarser")
