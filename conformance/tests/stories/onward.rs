@@ -179,7 +179,9 @@ fn fields_that_are_opened_are_proved_to_an_auditor_and_nothing_else_is_shown() {
         }
         others += 1;
         assert!(!holds(pointer), "{pointer}");
-        let telling = value.filter(|value| value.len() > 8);
+        // The reference material is of the same substance.
+        let opened = ["2504100-70-1", "FICTIONAL-FL-88"];
+        let telling = value.filter(|value| value.len() > 8 && !opened.contains(&value.as_str()));
         assert!(telling.is_none_or(|value| !holds(&value)), "the value of {pointer}");
     }
     assert!(others > 30, "{others}");
@@ -224,7 +226,7 @@ fn fields_that_are_opened_are_proved_to_an_auditor_and_nothing_else_is_shown() {
     let line = ["open", &id, "--field", cas, "--config", text(&config)];
     let refused = as_exporter(&token, &[&["--json"], &line[..]].concat());
     let problem: Value = serde_json::from_slice(&refused.stdout).unwrap();
-    assert_eq!((refused.status.code(), &problem["code"]), (Some(1), &json!("no-consent")));
+    assert_eq!((refused.status.code(), &problem["code"]), (Some(2), &json!("no-consent")));
     assert_eq!(reads(receiver), before);
 }
 
@@ -314,7 +316,7 @@ fn a_receiver_hands_on_what_a_consent_covers_while_it_stands_and_nothing_else() 
     let proved = open("/substance/0/casNumber", "cas.proof");
     assert!(proved.status.success(), "{}", said(&proved));
     let refused = open("/consignment/borderTransportMeans/id", "flight.proof");
-    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(said(&refused).contains("consent-grant"), "{}", said(&refused));
 
     // Withdrawn, it lets nothing go any more.
@@ -324,5 +326,5 @@ fn a_receiver_hands_on_what_a_consent_covers_while_it_stands_and_nothing_else() 
     let withdrawn = world.node("ID").publish(SUBSTANCES, &withdrawal);
     world.delivered("ID", withdrawn["id"].as_str().unwrap(), "SG");
     assert_eq!(sg("withdrawn", [AUTHORITY, HEALTH]), [] as [Value; 0]);
-    assert_eq!(open("/substance/0/casNumber", "late.proof").status.code(), Some(1));
+    assert_eq!(open("/substance/0/casNumber", "late.proof").status.code(), Some(2));
 }

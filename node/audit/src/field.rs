@@ -77,3 +77,6 @@ fn told(class: &str, part: &OpenedPart) -> String {
     let (opened, all) = (fields.len(), part.fields());
     format!("{opened} of {all} fields of {}: {}", class.escape_debug(), fields.join(", "))
 }
+
+#[cfg(test)]
+mod tests;
