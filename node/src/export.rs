@@ -352,7 +352,7 @@ impl Data<'_> {
         &self,
         log: &MemberId,
         file: u64,
-        mut each: impl FnMut(Element) -> Result<bool, ExportError>,
+        mut each: impl FnMut(Element<'_>) -> Result<bool, ExportError>,
     ) -> Result<(), ExportError> {
         let path = self.log(log).join("statement").join(index_path(file));
         let bytes = read(&path)?.unwrap_or_default();
@@ -414,7 +414,7 @@ impl Data<'_> {
     fn first_since(&self, file: u64, time: u64, size: u64) -> Result<Option<u64>, ExportError> {
         let mut found = None;
         self.elements(self.own, file, |element| {
-            let issued = Statement::parse(&element.statement).map(|s| s.claims().issued_at);
+            let issued = Statement::parse(element.statement).map(|s| s.claims().issued_at);
             if element.index < size && issued.is_ok_and(|issued| issued >= time) {
                 found = Some(element.index);
             }

@@ -20,8 +20,10 @@ use crate::tree::{self, COMMON, Leaf, Node};
 pub struct Kind {
     name: &'static str,
     id: String,
+    /// The text of the schema, and the shared definitions.
+    source: (&'static str, &'static Value),
     /// The schema with the shared definitions that it reaches, in canonical form.
-    bundle: String,
+    bundle: OnceLock<String>,
     digest: OnceLock<[u8; 32]>,
     pub(crate) tree: Node,
     /// The fields of the full profile.
@@ -106,11 +108,11 @@ fn fields<'a>(node: &'a Node, at: &str, required: bool, found: &mut Vec<(String,
 impl Kind {
     pub(crate) fn load(
         name: &'static str,
-        text: &str,
-        shared: &Value,
+        text: &'static str,
+        shared: &'static Value,
         code_lists: &BTreeMap<String, String>,
     ) -> Self {
-        let schema: Value = serde_json::from_str(text).expect("build.rs has read the schema");
+        let schema = parsed(text);
         let tree = tree::parse(&schema, shared).expect("build.rs has accepted the schema");
         let full = profile::full(&schema, &tree).expect("a test has read every kind");
         let mut classes = BTreeSet::new();
@@ -118,13 +120,13 @@ impl Kind {
             classes.insert(leaf.class);
             classes.extend(coarser(leaf));
         });
-        let bundle = bundle(&schema, shared);
         let id = schema.get("$id").and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             name,
             id,
             digest: OnceLock::new(),
-            bundle,
+            source: (text, shared),
+            bundle: OnceLock::new(),
             classes,
             code_lists: code_lists.clone(),
             full,
@@ -153,7 +155,12 @@ impl Kind {
     /// SHA-256 over the canonical form (RFC 8785) of the kind's schema, to which `$defs` is added
     /// with exactly those shared definitions that it reaches.
     pub fn digest(&self) -> [u8; 32] {
-        *self.digest.get_or_init(|| Sha256::digest(&self.bundle).into())
+        *self.digest.get_or_init(|| Sha256::digest(self.bundle()).into())
+    }
+
+    fn bundle(&self) -> &str {
+        let (text, shared) = self.source;
+        self.bundle.get_or_init(|| bundle(&parsed(text), shared))
     }
 
     /// Code lists and their editions.
@@ -186,7 +193,7 @@ impl Kind {
     /// The kind's JSON Schema, complete in itself: the shared definitions that it reaches are in
     /// its `$defs`, and references lead there.
     pub fn schema(&self) -> Value {
-        let local = self.bundle.replace(COMMON, "#/$defs/");
+        let local = self.bundle().replace(COMMON, "#/$defs/");
         serde_json::from_str(&local).expect("a schema was written in canonical form")
     }
 
@@ -338,6 +345,10 @@ const FOREIGN: Words<&str> = words(
     "le nœud de l'émetteur doit utiliser le schéma fixé par le registre",
     "simpul penerbit harus memakai skema yang ditetapkan oleh daftar",
 );
+
+fn parsed(schema: &str) -> Value {
+    serde_json::from_str(schema).expect("build.rs has read the schema")
+}
 
 /// The schema with the shared definitions that it reaches, in the canonical form of RFC 8785.
 fn bundle(schema: &Value, shared: &Value) -> String {

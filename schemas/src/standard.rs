@@ -1,7 +1,8 @@
 //! The standard in force: kinds, their validation as a whole, and as far as some classes go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
@@ -24,7 +25,6 @@ const MAX_FINDINGS: usize = 100;
 pub struct Standard {
     /// The text of each kind's schema, and the kind once it has been asked for.
     kinds: BTreeMap<&'static str, (&'static str, OnceLock<Kind>)>,
-    common: Value,
     code_lists: BTreeMap<String, String>,
 }
 
@@ -64,10 +64,8 @@ impl Standard {
                 .chain([("TLP", "2.0")])
                 .map(|(name, edition)| (name.to_owned(), edition.to_owned()))
                 .collect();
-            let common =
-                serde_json::from_str(COMMON).expect("build.rs has read the shared definitions");
             let kinds = KINDS.iter().map(|(name, text)| (*name, (*text, OnceLock::new())));
-            Self { kinds: kinds.collect(), common, code_lists }
+            Self { kinds: kinds.collect(), code_lists }
         })
     }
 
@@ -76,15 +74,37 @@ impl Standard {
         self.kinds.keys().copied()
     }
 
-    /// All kinds.
+    /// All kinds. Those that nobody has asked for yet are read and compiled on all cores.
     pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.compile_all();
         self.kinds.keys().filter_map(|name| self.kind(name))
+    }
+
+    fn compile_all(&self) {
+        let missing = self.kinds.iter().filter(|(_, (_, kind))| kind.get().is_none());
+        let mut missing: Vec<_> = missing.map(|(name, (text, _))| (text.len(), *name)).collect();
+        // The longest first, so that no core has much to do when the others have ended.
+        missing.sort_unstable_by(|a, b| b.cmp(a));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some((_, name)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.kind(name);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..cores.min(missing.len()) {
+                // Without a further thread the work is done by this one.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
     }
 
     /// The kind of that name.
     pub fn kind(&self, name: &str) -> Option<&Kind> {
         let (name, (text, kind)) = self.kinds.get_key_value(name)?;
-        Some(kind.get_or_init(|| Kind::load(name, text, &self.common, &self.code_lists)))
+        Some(kind.get_or_init(|| Kind::load(name, text, common(), &self.code_lists)))
     }
 
     /// Code lists and their editions.
@@ -161,6 +181,14 @@ impl Standard {
             "isi kind dengan salah satu dari {known}",
         )
     }
+}
+
+/// The definitions that kinds share.
+fn common() -> &'static Value {
+    static PARSED: LazyLock<Value> = LazyLock::new(|| {
+        serde_json::from_str(COMMON).expect("build.rs has read the shared definitions")
+    });
+    &PARSED
 }
 
 /// The findings in order, errors before warnings and then by place, none twice. Where there are

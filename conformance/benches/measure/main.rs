@@ -8,7 +8,9 @@
 
 mod pipeline;
 mod process;
+mod scale;
 mod standard;
+mod tiles;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -50,12 +52,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> anyhow::Result<()> {
     // Before anything else uses the standard.
     let compiled = standard::compile();
-    let binary = process::binary()?;
-    let around = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    if let Some(entries) = scale::asked()? {
+        return scale::run(entries);
+    }
     let mut record: Value = serde_json::from_str(RECORD)?;
-    let (places, register) = process::found(&binary, around.path(), &record)?;
     let fields = record.as_object_mut().context("the example is no object")?;
     fields.remove("id");
+    let binary = process::binary()?;
+    let around = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let (places, register) = process::found(&binary, around.path(), &record)?;
     let restricted = json!({"operational": ["SG"], "commercial": ["SG"], "text": ["SG"]});
     let submission = json!({"community": COMMUNITY, "record": record, "audiences": restricted});
     let [first, second] = places.as_slice() else { return Err(anyhow!("not two members")) };
@@ -104,6 +109,10 @@ impl Run<'_> {
         let first = self.meet()?;
         if std::env::args().any(|argument| argument == "standard") {
             return standard::import(self.binary, self.dir, self.first, &first);
+        }
+        if std::env::args().any(|argument| argument == "tiles") {
+            self.publish_many(&first, tiles::TILES * 256, CATCH_UP)?;
+            return tiles::run(self.dir, self.first, &first);
         }
         self.one_at_a_time(&first)?;
         self.in_flight(&first)?;
@@ -231,7 +240,7 @@ impl Run<'_> {
             single.push(pipeline::verifications(self.cores, PURE, length)?);
             for (standard, rates) in [(false, &mut audited), (true, &mut full)] {
                 let begun = Instant::now();
-                let options = sealwire_audit::Options { standard };
+                let options = sealwire_audit::Options { standard, threads: None };
                 let report = sealwire_audit::verify(&data, &trust, options);
                 let time = begun.elapsed().as_secs_f64();
                 ensure!(report.exit_code() == 0, "the audit does not verify:\n{report}");

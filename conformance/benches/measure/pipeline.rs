@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use sealwire_schemas::{FieldClass, Standard};
+use sealwire_schemas::{FieldClass, Parts, Standard, ValidRecord};
 use sealwire_wire::cbor;
 use sealwire_wire::id::{Digest, MemberId, RecordId};
-use sealwire_wire::part::{Disclosure, Part};
+use sealwire_wire::part::{Disclosure, Part, SALT_LEN};
 use sealwire_wire::seal::{self, AudienceId, AudienceSecret, PartContext};
 use sealwire_wire::statement::{self, Body, Claims, Manifest, PartRef, RecordManifest, Statement};
+
+use super::process::{COMMUNITY, FEDERATION};
 
 /// An originator with one audience secret for all classes.
 pub struct Pipeline {
@@ -25,7 +27,10 @@ pub struct Pipeline {
 /// A record as its receiver gets it.
 pub struct Sealed {
     pub statement: Vec<u8>,
-    parts: BTreeMap<String, Vec<u8>>,
+    /// Sealed parts by class.
+    pub parts: BTreeMap<String, Vec<u8>>,
+    /// The plaintext of each.
+    pub plain: BTreeMap<String, Vec<u8>>,
 }
 
 impl Pipeline {
@@ -40,35 +45,59 @@ impl Pipeline {
         })
     }
 
+    /// The key that signs.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// Parses, validates, seals and signs.
     pub fn publish(&self) -> anyhow::Result<Sealed> {
         let id = RecordId::new(1_800_000_000_000, &random()?);
+        let valid = self.validate(&id)?;
+        self.issue(&id, &valid, valid.split())
+    }
+
+    /// Parses the record, gives it an id, and validates it.
+    pub fn validate(&self, id: &RecordId) -> anyhow::Result<ValidRecord> {
         let mut record =
             sealwire_schemas::parse_json(&self.record).map_err(|f| anyhow!("{f:?}"))?;
         let fields = record.as_object_mut().context("cannot use the record: it is no object")?;
         fields.insert("id".to_owned(), id.to_string().into());
-        let valid = Standard::v1().accept(record).map_err(|f| anyhow!("{f:?}"))?;
-        let (mut refs, mut parts) = (BTreeMap::new(), BTreeMap::new());
-        for (class, fields) in valid.split() {
-            let fields = fields.into_iter().map(|field| {
+        Standard::v1().accept(record).map_err(|f| anyhow!("{f:?}"))
+    }
+
+    /// Seals and signs a record under an id that its `fields` have too.
+    pub fn issue(
+        &self,
+        id: &RecordId,
+        valid: &ValidRecord,
+        fields: Parts,
+    ) -> anyhow::Result<Sealed> {
+        let (mut refs, mut parts, mut plain) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (class, fields) in fields {
+            let mut salts = vec![0; SALT_LEN * fields.len()];
+            getrandom::fill(&mut salts).context("cannot get random bytes")?;
+            let (salts, _) = salts.as_chunks::<SALT_LEN>();
+            let disclosures = fields.into_iter().zip(salts).map(|(field, salt)| {
                 let value =
                     cbor::from_json(&field.value).context("cannot write a value as CBOR")?;
-                Ok(Disclosure { pointer: field.pointer, value, salt: random()? })
+                Ok(Disclosure { pointer: field.pointer, value, salt: *salt })
             });
-            let part = Part::new(fields.collect::<anyhow::Result<_>>()?)?;
+            let part = Part::new(disclosures.collect::<anyhow::Result<_>>()?)?;
             let class = class.as_str().to_owned();
-            let commitment = part.commitment(&id, &class);
-            let context = self.context(&id, &class, &commitment);
+            let commitment = part.commitment(id, &class);
+            let context = self.context(id, &class, &commitment);
             let plaintext = part.to_bytes();
             let sealed = seal::seal_part(&self.secret, context, &plaintext, random()?);
             let length = seal::padded_len(plaintext.len()) as u64;
             refs.insert(class.clone(), PartRef { commitment, length, audience: self.audience });
-            parts.insert(class, sealed);
+            parts.insert(class.clone(), sealed);
+            plain.insert(class, plaintext);
         }
         let kind = valid.kind();
         let body = Body::Record(RecordManifest {
             kind: kind.name().to_owned(),
-            community: "measured".to_owned(),
+            community: COMMUNITY.to_owned(),
             to: None,
             schema: kind.schema_id().to_owned(),
             schema_digest: Digest(kind.digest()),
@@ -77,12 +106,12 @@ impl Pipeline {
             relation: None,
             parts: refs,
         });
-        let federation = "measure.sealwire.example".to_owned();
+        let federation = FEDERATION.to_owned();
         let manifest =
             Manifest { federation, register: 1, nonce: random()?, heads: BTreeMap::new(), body };
-        let claims = Claims { issuer: self.member.clone(), subject: id, issued_at: 1_800_000_000 };
+        let claims = Claims { issuer: self.member.clone(), subject: *id, issued_at: 1_800_000_000 };
         let signed = statement::sign(&self.key, claims, manifest)?;
-        Ok(Sealed { statement: signed.bytes().to_vec(), parts })
+        Ok(Sealed { statement: signed.bytes().to_vec(), parts, plain })
     }
 
     /// Verifies the signature, opens all parts, and validates what comes out.
@@ -156,7 +185,8 @@ pub fn verifications(threads: usize, time: Duration, length: usize) -> anyhow::R
     rate(threads, time, || Ok(public.verify_strict(&message, &signature)?))
 }
 
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+/// Random bytes.
+pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("cannot get random bytes")?;
     Ok(bytes)

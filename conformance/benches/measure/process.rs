@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 /// The federation's name.
-const FEDERATION: &str = "measure.sealwire.example";
+pub const FEDERATION: &str = "measure.sealwire.example";
 /// The community that all records are shared in.
 pub const COMMUNITY: &str = "measured";
 /// The two members; the first publishes.
@@ -21,16 +21,25 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause before a condition is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// The binary under measurement.
+/// The node under measurement.
 pub fn binary() -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os("SEALWIRE_BIN") {
+    built("sealwire", "SEALWIRE_BIN")
+}
+
+/// The auditor's program under measurement.
+pub fn auditor() -> anyhow::Result<PathBuf> {
+    built("sealwire-audit", "SEALWIRE_AUDIT_BIN")
+}
+
+fn built(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os(variable) {
         return Ok(named.into());
     }
     let own = std::env::current_exe().context("cannot find this program")?;
-    let built = own.parent().and_then(Path::parent).map(|dir| dir.join("sealwire"));
-    built
-        .filter(|path| path.is_file())
-        .context("cannot find the node\nhint: cargo build --release, or name it with SEALWIRE_BIN")
+    let built = own.parent().and_then(Path::parent).map(|dir| dir.join(name));
+    built.filter(|path| path.is_file()).with_context(|| {
+        format!("cannot find {name}\nhint: cargo build --release, or name it with {variable}")
+    })
 }
 
 /// Runs a command of the binary to its end, and reads what it says as JSON.
@@ -156,7 +165,7 @@ fn init(binary: &Path, around: &Path, member: &str) -> anyhow::Result<Place> {
 }
 
 /// A port that was free for TCP and UDP a moment ago.
-fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     for _ in 0..20 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
@@ -210,6 +219,16 @@ impl Node {
         Ok(node)
     }
 
+    /// Where its interface listens.
+    pub fn port(&self) -> u16 {
+        self.place.port
+    }
+
+    /// Its operator's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A connection that is kept.
     pub fn connect(&self) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.port))?;
@@ -258,6 +277,23 @@ pub fn memory_mb(process: u32, name: &str) -> anyhow::Result<f64> {
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let kib: f64 = kib.with_context(|| format!("cannot read {name}"))?.trim().parse()?;
     Ok(kib * 1024.0 / 1e6)
+}
+
+/// Runs a command to its end: how long it took, and its peak memory in MB. The peak is looked at
+/// every few milliseconds while it runs.
+pub fn to_the_end(command: &mut Command, at_most: Duration) -> anyhow::Result<(Duration, f64)> {
+    let begun = Instant::now();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let (id, mut peak) = (child.id(), 0.0);
+    wait("a command to end", at_most, || {
+        // Gone with the process; what was seen last stands.
+        peak = memory_mb(id, "VmHWM:").unwrap_or(peak);
+        Ok(child.try_wait()?.is_some())
+    })?;
+    let time = begun.elapsed();
+    ensure!(child.wait()?.success(), "{command:?} failed");
+    Ok((time, peak))
 }
 
 /// Waits until `condition` holds; says how long that took.

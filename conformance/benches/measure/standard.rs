@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -141,24 +140,7 @@ fn table(file: &Path, rows: u64) -> anyhow::Result<()> {
 
 /// Runs an import to its end: how long it took, and its peak memory in MB.
 fn run(binary: &Path, file: &Path, arguments: &[&str]) -> anyhow::Result<(Duration, f64)> {
-    let begun = Instant::now();
-    let mut child = process::clean(binary)
-        .arg("import")
-        .arg(file)
-        .args(["--kind", "lab-alert"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut peak = 0.0;
-    let id = child.id();
-    process::wait("the import", AT_MOST, || {
-        // Gone with the process; what was seen last stands.
-        peak = process::memory_mb(id, "VmHWM:").unwrap_or(peak);
-        Ok(child.try_wait()?.is_some())
-    })?;
-    let time = begun.elapsed();
-    ensure!(child.wait()?.success(), "the import of {} failed", file.display());
-    Ok((time, peak))
+    let mut command = process::clean(binary);
+    command.arg("import").arg(file).args(["--kind", "lab-alert"]).args(arguments);
+    process::to_the_end(&mut command, AT_MOST)
 }

@@ -1,8 +1,6 @@
 //! Steps 6, 7 and 9: each entry's statement, its parts, and what the opened ones say.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeSet, HashMap};
 
 use sealwire_schemas::{Disclosure, FieldClass, Parts, Standard};
 use sealwire_wire::bundle::{Element, Manifest};
@@ -19,6 +17,7 @@ use sealwire_wire::tile::index_path;
 
 use crate::Options;
 use crate::report::Verdict;
+use crate::spread::spread;
 use crate::steps::{Checked, Failure, Log, WIDTH, refuted, undecided};
 
 /// What there is to check.
@@ -53,60 +52,56 @@ impl Scope {
 }
 
 /// Counts of entries of the read log.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct ReadLogs {
-    entries: AtomicU64,
+    entries: u64,
     /// Those whose reads are not here, so that nothing can be said of their counts.
-    closed: AtomicU64,
-    reads: AtomicU64,
+    closed: u64,
+    reads: u64,
 }
 
-/// Counts of step 6, and what steps 7 and 9 found.
+/// What step 6 counted, and what steps 7 and 9 found, in the order of the entries.
 #[derive(Default)]
 pub(crate) struct Counts {
     scope: Scope,
-    erased: Mutex<BTreeSet<RecordId>>,
-    absent: Mutex<BTreeMap<u64, RecordId>>,
-    entries: AtomicU64,
-    void: AtomicU64,
-    records: AtomicU64,
-    opened: AtomicU64,
-    sealed: AtomicU64,
-    missing: AtomicU64,
+    erased: BTreeSet<RecordId>,
+    absent: Vec<(u64, RecordId)>,
+    entries: u64,
+    void: u64,
+    records: u64,
+    opened: u64,
+    sealed: u64,
+    missing: u64,
     read_logs: ReadLogs,
-    part_failure: Mutex<Option<String>>,
-    standard_failure: Mutex<Option<String>>,
+    part_failure: Option<String>,
+    standard_failure: Option<String>,
 }
 
 impl Counts {
     /// Step 7: parts are of the stated lengths, and opened ones match their commitments; opened
     /// reads are those that their entry commits to and counts.
     pub fn parts(&self) -> Checked<((), String)> {
-        failed(&self.part_failure)?;
-        let (Ok(erased), Ok(absent)) = (self.erased.lock(), self.absent.lock()) else {
-            return undecided("a checking thread panicked");
-        };
-        if let Some((index, _)) = absent.iter().find(|(_, record)| !erased.contains(*record)) {
+        if let Some(failure) = &self.part_failure {
+            return refuted(failure);
+        }
+        let unexplained = |(_, record): &&(u64, RecordId)| !self.erased.contains(record);
+        if let Some((index, _)) = self.absent.iter().find(unexplained) {
             return refuted(format!(
                 "entry {index}: parts are missing, and no erasure in the log says why"
             ));
         }
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let missing = read(&self.missing);
-        let missing = match (self.scope.stripped, absent.len()) {
+        let Self { records, opened, sealed, missing, .. } = self;
+        let missing = match (self.scope.stripped, self.absent.len()) {
             (true, _) => format!("{missing} left out of the bundle"),
             (false, 0) => format!("{missing} not kept here"),
             (false, erased) => format!("{missing} missing of {erased} records, erased by the log"),
         };
         let mut detail = format!(
-            "{} records: {} parts opened and matched to their commitments, {} sealed parts of the stated length, {missing}",
-            read(&self.records),
-            read(&self.opened),
-            read(&self.sealed),
+            "{records} records: {opened} parts opened and matched to their commitments, {sealed} \
+             sealed parts of the stated length, {missing}"
         );
-        let ReadLogs { entries, closed, reads } = &self.read_logs;
-        if read(entries) > 0 {
-            let (entries, closed, reads) = (read(entries), read(closed), read(reads));
+        let ReadLogs { entries, closed, reads } = self.read_logs;
+        if entries > 0 {
             let opened = entries.saturating_sub(closed);
             detail += &format!(
                 "; {entries} entries of the read log: {opened} opened, their {reads} reads committed to and counted"
@@ -120,28 +115,32 @@ impl Counts {
 
     /// Step 9: the opened parts of each record are valid against the standard.
     pub fn standard(&self) -> Checked<((), String)> {
-        failed(&self.standard_failure)?;
-        let records = self.records.load(Ordering::Relaxed);
+        if let Some(failure) = &self.standard_failure {
+            return refuted(failure);
+        }
+        let records = self.records;
         Ok(((), format!("{records} records: what is opened is valid, as far as it can be checked")))
     }
 
-    fn fail(&self, detail: String) {
-        keep(&self.part_failure, detail);
+    /// Takes in what was counted of the entries that follow.
+    fn add(&mut self, next: Self) {
+        self.erased.extend(next.erased);
+        self.absent.extend(next.absent);
+        self.entries += next.entries;
+        self.void += next.void;
+        self.records += next.records;
+        self.opened += next.opened;
+        self.sealed += next.sealed;
+        self.missing += next.missing;
+        self.read_logs.entries += next.read_logs.entries;
+        self.read_logs.closed += next.read_logs.closed;
+        self.read_logs.reads += next.read_logs.reads;
+        self.part_failure = self.part_failure.take().or(next.part_failure);
+        self.standard_failure = self.standard_failure.take().or(next.standard_failure);
     }
-}
 
-/// Keeps the first failure.
-fn keep(failure: &Mutex<Option<String>>, detail: String) {
-    if let Ok(mut failure) = failure.lock() {
-        failure.get_or_insert(detail);
-    }
-}
-
-fn failed(failure: &Mutex<Option<String>>) -> Checked<()> {
-    match failure.lock().map(|f| f.clone()) {
-        Ok(None) => Ok(()),
-        Ok(Some(failure)) => refuted(failure),
-        Err(_) => undecided("a checking thread panicked"),
+    fn fail(&mut self, detail: String) {
+        self.part_failure.get_or_insert(detail);
     }
 }
 
@@ -184,126 +183,106 @@ impl<'a> Signers<'a> {
 }
 
 /// Step 6: every leaf is the digest of a statement that is there, signed by its issuer under a
-/// key that the register lists for that index. Files are checked by as many threads as there are
-/// cores; each signature strictly and by itself.
+/// key that the register lists for that index; each signature is checked strictly and by itself.
 pub(crate) fn entries(
     log: &Log<'_>,
     register: &Register,
     leaves: &[Digest],
     scope: Scope,
+    threads: usize,
 ) -> Checked<(Counts, String)> {
     let size = leaves.len() as u64;
     let scope = Scope { to: scope.to.min(size), ..scope };
-    let files = scope.to.div_ceil(WIDTH);
-    let next = AtomicU64::new(scope.from / WIDTH);
-    let counts = Counts { scope, ..Counts::default() };
     let signers = Signers::of(register.member(log.member));
-    let failed: Mutex<Option<Failure>> = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let file = next.fetch_add(1, Ordering::Relaxed);
-                    let stop = failed.lock().map_or(true, |f| f.is_some());
-                    if file >= files || stop {
-                        return;
-                    }
-                    if let Err(failure) =
-                        statement_file(log, register, &signers, leaves, file, &counts)
-                        && let Ok(mut failed) = failed.lock()
-                    {
-                        failed.get_or_insert(failure);
-                    }
-                }
-            });
-        }
-    });
-    match failed.into_inner().unwrap_or_default() {
-        Some(failure) => Err(failure),
-        None => {
-            let entries = counts.entries.load(Ordering::Relaxed);
-            let mut detail = format!("{entries} statements signed by keys valid at their index");
-            let void = counts.void.load(Ordering::Relaxed);
-            if void > 0 {
-                detail += &format!("; {void} void: their key was ended before them");
-            }
-            if entries + void < size {
-                let Scope { from, to, .. } = scope;
-                detail += &format!("; the bundle holds entries {from} to {to} of {size}");
-            }
-            Ok((counts, detail))
-        }
+    let check = Check { log, register, signers, leaves, scope };
+    let files = scope.from / WIDTH..scope.to.div_ceil(WIDTH);
+    let mut counts = Counts { scope, ..Counts::default() };
+    for file in spread(threads, files, |bytes, file| check.statement_file(file, bytes))? {
+        counts.add(file);
     }
+    let mut detail = format!("{} statements signed by keys valid at their index", counts.entries);
+    if counts.void > 0 {
+        detail += &format!("; {} void: their key was ended before them", counts.void);
+    }
+    if counts.entries + counts.void < size {
+        let Scope { from, to, .. } = scope;
+        detail += &format!("; the bundle holds entries {from} to {to} of {size}");
+    }
+    Ok((counts, detail))
 }
 
-fn statement_file(
-    log: &Log<'_>,
-    register: &Register,
-    signers: &Signers<'_>,
-    leaves: &[Digest],
-    file: u64,
-    counts: &Counts,
-) -> Checked<()> {
-    let Some(bytes) = log.read(&format!("statement/{}", index_path(file)))? else {
-        return undecided(format!("statement file {file} is missing"));
-    };
-    let mut rest = bytes.as_slice();
-    let (start, end) = (file * WIDTH, (file + 1) * WIDTH);
-    let (first, past) = (counts.scope.from.max(start), counts.scope.to.min(end));
-    let mut seen = [false; WIDTH as usize];
-    let mut next = first;
-    while !rest.is_empty() {
-        let element = Element::next(&mut rest).map_err(|cause| {
-            Failure(Verdict::Refuted, format!("statement file {file}: {cause}"))
-        })?;
-        if counts.scope.bundled
-            && element.index != std::mem::replace(&mut next, element.index.saturating_add(1))
-        {
-            let index = element.index;
-            return refuted(format!("statement file {file}: entry {index} is out of its place"));
-        }
-        // The log may have grown since the checkpoint was written.
-        if element.index >= leaves.len() as u64 {
-            continue;
-        }
-        let slot = element.index.checked_sub(start).and_then(|i| usize::try_from(i).ok());
-        let (Some(seen), Some(leaf)) = (
-            slot.and_then(|i| seen.get_mut(i)),
-            usize::try_from(element.index).ok().and_then(|i| leaves.get(i)),
-        ) else {
-            return refuted(format!("statement file {file} holds entry {}", element.index));
-        };
-        if std::mem::replace(seen, true) {
-            return refuted(format!("entry {}: its statement is there twice", element.index));
-        }
-        let (statement, standing) = entry(log, register, signers, &element, leaf)?;
-        if standing == Standing::Void {
-            counts.void.fetch_add(1, Ordering::Relaxed);
-            continue;
-        }
-        counts.entries.fetch_add(1, Ordering::Relaxed);
-        parts(&element, &statement, counts);
-    }
-    let mut missing = (start..end).zip(seen).filter(|(_, seen)| !seen).map(|(index, _)| index);
-    match missing.find(|index| (first..past).contains(index)) {
-        None => Ok(()),
-        Some(index) => refuted(format!("the statement of entry {index} is missing")),
-    }
+/// What the entries of one log are checked against.
+struct Check<'a> {
+    log: &'a Log<'a>,
+    register: &'a Register,
+    signers: Signers<'a>,
+    leaves: &'a [Digest],
+    scope: Scope,
 }
 
-fn entry(
-    log: &Log<'_>,
-    register: &Register,
-    signers: &Signers<'_>,
-    element: &Element,
-    leaf: &Digest,
-) -> Checked<(AuthenticStatement, Standing)> {
-    let index = element.index;
-    if Digest::of(&element.statement) != *leaf {
-        return refuted(format!("entry {index}: the statement is not the one in the tree"));
+impl Check<'_> {
+    fn statement_file(&self, file: u64, bytes: &mut Vec<u8>) -> Checked<Counts> {
+        if !self.log.read_into(&format!("statement/{}", index_path(file)), bytes)? {
+            return undecided(format!("statement file {file} is missing"));
+        }
+        let mut rest = bytes.as_slice();
+        let (start, end) = (file * WIDTH, (file + 1) * WIDTH);
+        let (first, past) = (self.scope.from.max(start), self.scope.to.min(end));
+        let mut seen = [false; WIDTH as usize];
+        let mut next = first;
+        let mut counts = Counts { scope: self.scope, ..Counts::default() };
+        while !rest.is_empty() {
+            let element = Element::next(&mut rest).map_err(|cause| {
+                Failure(Verdict::Refuted, format!("statement file {file}: {cause}"))
+            })?;
+            if self.scope.bundled
+                && element.index != std::mem::replace(&mut next, element.index.saturating_add(1))
+            {
+                let index = element.index;
+                return refuted(format!(
+                    "statement file {file}: entry {index} is out of its place"
+                ));
+            }
+            // The log may have grown since the checkpoint was written.
+            if element.index >= self.leaves.len() as u64 {
+                continue;
+            }
+            let slot = element.index.checked_sub(start).and_then(|i| usize::try_from(i).ok());
+            let (Some(seen), Some(leaf)) = (
+                slot.and_then(|i| seen.get_mut(i)),
+                usize::try_from(element.index).ok().and_then(|i| self.leaves.get(i)),
+            ) else {
+                return refuted(format!("statement file {file} holds entry {}", element.index));
+            };
+            if std::mem::replace(seen, true) {
+                return refuted(format!("entry {}: its statement is there twice", element.index));
+            }
+            let (statement, standing) = self.entry(&element, leaf)?;
+            if standing == Standing::Void {
+                counts.void += 1;
+                continue;
+            }
+            counts.entries += 1;
+            parts(&element, &statement, &mut counts);
+        }
+        let mut missing = (start..end).zip(seen).filter(|(_, seen)| !seen).map(|(index, _)| index);
+        match missing.find(|index| (first..past).contains(index)) {
+            None => Ok(counts),
+            Some(index) => refuted(format!("the statement of entry {index} is missing")),
+        }
     }
-    signed(log.member, register, signers, &element.statement, index)
+
+    fn entry(
+        &self,
+        element: &Element<'_>,
+        leaf: &Digest,
+    ) -> Checked<(AuthenticStatement, Standing)> {
+        let index = element.index;
+        if Digest::of(element.statement) != *leaf {
+            return refuted(format!("entry {index}: the statement is not the one in the tree"));
+        }
+        signed(self.log.member, self.register, &self.signers, element.statement, index)
+    }
 }
 
 /// A statement that `member` signed for its log, under a key that the register lists for `index`.
@@ -345,89 +324,85 @@ fn signed(
     Ok((statement.verify_by(key).map_err(|e| at(e.to_string()))?, standing))
 }
 
-fn parts(element: &Element, statement: &AuthenticStatement, counts: &Counts) {
+fn parts(element: &Element<'_>, statement: &AuthenticStatement, counts: &mut Counts) {
     let index = element.index;
     let record = match &statement.manifest().body {
         Body::Record(record) => record,
         Body::Reads(manifest) => return read_log(element, statement, manifest, counts),
         _ => return,
     };
-    counts.records.fetch_add(1, Ordering::Relaxed);
+    counts.records += 1;
     let subject = statement.claims().subject;
     if let Some(Relation { verb: RelationVerb::Erases, record, .. }) = &record.relation
         && counts.scope.owned
-        && let Ok(mut erased) = counts.erased.lock()
     {
-        erased.insert(*record);
+        counts.erased.insert(*record);
     }
     let mut disclosed = Parts::new();
+    let mut absent = false;
     for (class, stated) in &record.parts {
-        match element.sealed.get(class) {
+        match element.sealed.get(class.as_str()) {
             None => {
-                counts.missing.fetch_add(1, Ordering::Relaxed);
-                if counts.scope.owned
-                    && let Ok(mut absent) = counts.absent.lock()
-                {
-                    absent.insert(index, subject);
-                }
+                counts.missing += 1;
+                absent = counts.scope.owned;
             }
             Some(sealed) if sealed_padded_len(sealed).ok() == Some(stated.length) => {
-                counts.sealed.fetch_add(1, Ordering::Relaxed);
+                counts.sealed += 1;
             }
             Some(_) => {
                 counts.fail(format!("entry {index}: part {class} is not of the stated length"))
             }
         }
-        let Some(plaintext) = element.opened.get(class) else {
+        let Some(plaintext) = element.opened.get(class.as_str()) else {
             continue;
         };
         if commitment_of_bytes(&subject, class, plaintext).ok() != Some(stated.commitment) {
             counts.fail(format!("entry {index}: part {class} does not match its commitment"));
             continue;
         }
-        counts.opened.fetch_add(1, Ordering::Relaxed);
+        counts.opened += 1;
         if counts.scope.standard {
             match (Part::from_bytes(plaintext), class.parse::<FieldClass>()) {
                 (Ok(part), Ok(known)) => {
                     disclosed.insert(known, fields(&part));
                 }
-                _ => keep(
-                    &counts.standard_failure,
-                    format!("entry {index}: part {class} is not made of disclosures of a class"),
-                ),
+                _ => {
+                    counts.standard_failure.get_or_insert_with(|| {
+                        format!("entry {index}: part {class} is not made of disclosures of a class")
+                    });
+                }
             }
         }
     }
-    if let Some(class) = element.opened.keys().find(|class| !record.parts.contains_key(*class)) {
+    counts.absent.extend(absent.then_some((index, subject)));
+    if let Some(class) = element.opened.keys().find(|class| !record.parts.contains_key(**class)) {
         counts.fail(format!("entry {index}: part {class} is not in its statement"));
     }
     if !disclosed.is_empty() && Standard::v1().check_parts(&record.kind, &disclosed).refused() {
-        let detail = "the opened parts are not valid against the standard";
-        keep(&counts.standard_failure, format!("entry {index}: {detail}"));
+        counts.standard_failure.get_or_insert_with(|| {
+            format!("entry {index}: the opened parts are not valid against the standard")
+        });
     }
 }
 
 /// An entry of the read log: its reads, if they are here, are those that it counts.
 fn read_log(
-    element: &Element,
+    element: &Element<'_>,
     statement: &AuthenticStatement,
     manifest: &ReadsManifest,
-    counts: &Counts,
+    counts: &mut Counts,
 ) {
     let index = element.index;
-    let logs = &counts.read_logs;
-    logs.entries.fetch_add(1, Ordering::Relaxed);
+    counts.read_logs.entries += 1;
     let Some(bytes) = element.opened.get(reads::CLASS) else {
-        logs.closed.fetch_add(1, Ordering::Relaxed);
+        counts.read_logs.closed += 1;
         if counts.scope.owned {
             counts.fail(format!("entry {index}: the reads that it counts are missing"));
         }
         return;
     };
     match reads::open(bytes, &statement.claims().subject, manifest) {
-        Ok(opened) => {
-            logs.reads.fetch_add(opened.len() as u64, Ordering::Relaxed);
-        }
+        Ok(opened) => counts.read_logs.reads += opened.len() as u64,
         Err(cause) => counts.fail(format!("entry {index}: {cause}")),
     }
 }

@@ -16,6 +16,7 @@ mod receipt;
 mod reconcile;
 pub mod report;
 mod source;
+mod spread;
 pub mod steps;
 pub mod trust;
 
@@ -24,17 +25,29 @@ use std::path::Path;
 pub use report::{Report, Verdict};
 pub use trust::Trust;
 
-/// What an audit may leave out.
+/// Most threads that an audit uses.
+pub const MAX_THREADS: usize = 256;
+
+/// What an audit may leave out, and on how many threads it works.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Whether opened records are checked against the standard, which costs more than all other
     /// steps together.
     pub standard: bool,
+    /// How many threads check entries, 1 to [`MAX_THREADS`]; without a number, one for each core.
+    pub threads: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { standard: true }
+        Self { standard: true, threads: None }
+    }
+}
+
+impl Options {
+    fn threads(self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores).clamp(1, MAX_THREADS)
     }
 }
 

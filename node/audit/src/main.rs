@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sealwire_audit::html::{self, Around};
-use sealwire_audit::{Options, Report, Trust};
+use sealwire_audit::{MAX_THREADS, Options, Report, Trust};
 use sealwire_wire::id::Digest;
 
 /// Verifies signed logs offline. Exit codes: 0 verified, 1 refuted, 2 cannot decide.
@@ -35,6 +35,9 @@ enum Command {
         /// Leave out the check of opened records against the standard: several times as fast.
         #[arg(long)]
         skip_standard: bool,
+        /// On how many threads; one for each core unless given.
+        #[arg(long, value_name = "N", value_parser = threads)]
+        threads: Option<usize>,
     },
     /// Compare two members' bundles: what each says it sent against what the other says it got.
     Reconcile {
@@ -99,8 +102,9 @@ fn main() -> ExitCode {
             "no trust file (hint: --trust FILE with the register's digest and the witness policy)"
                 .to_owned(),
         ),
-        (Command::Verify { path, skip_standard, .. }, Some(trust)) => {
-            sealwire_audit::verify(path, trust, Options { standard: !skip_standard })
+        (Command::Verify { path, skip_standard, threads, .. }, Some(trust)) => {
+            let options = Options { standard: !skip_standard, threads: *threads };
+            sealwire_audit::verify(path, trust, options)
         }
         (Command::Reconcile { first, second, .. }, Some(trust)) => {
             sealwire_audit::reconcile(first, second, trust)
@@ -131,6 +135,11 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     ExitCode::from(report.exit_code())
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_THREADS).contains(number));
+    number.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}"))
 }
 
 fn write_html(file: &Path, report: &Report, around: &Around) -> std::io::Result<()> {

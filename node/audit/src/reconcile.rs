@@ -15,6 +15,7 @@ use sealwire_wire::register::{KeyUse, Register};
 use sealwire_wire::statement::{Addressees, Statement, leaf_data};
 use sealwire_wire::tile::index_path;
 
+use crate::Options;
 use crate::others::{Mirror, some_of};
 use crate::report::{Report, Verdict};
 use crate::source::Source;
@@ -84,7 +85,7 @@ impl<'a> Side<'a> {
         let origin = format!("{}/{}", register.federation(), manifest.member);
         let log = Log::new(source, &manifest.member, origin);
         let (signed, _) = checkpoint(&log, register)?;
-        let (leaves, _) = tree(&log, signed.checkpoint())?;
+        let (leaves, _) = tree(&log, signed.checkpoint(), Options::default().threads())?;
         let Manifest { member, from, to, .. } = manifest;
         let size = leaves.len();
         let detail =
@@ -117,10 +118,10 @@ impl<'a> Side<'a> {
                 };
                 let index = element.index;
                 let leaf = usize::try_from(index).ok().and_then(|i| self.leaves.get(i));
-                if leaf != Some(&Digest::of(&element.statement)) {
+                if leaf != Some(&Digest::of(element.statement)) {
                     return refuted(format!("entry {index} is not the one in the tree"));
                 }
-                match Statement::parse(&element.statement) {
+                match Statement::parse(element.statement) {
                     Ok(statement) => each(index, &statement)?,
                     Err(cause) => return refuted(format!("entry {index}: {cause}")),
                 }

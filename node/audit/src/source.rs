@@ -56,16 +56,22 @@ impl Source {
 
     /// A file, or nothing if it is not there.
     pub fn read(&self, name: &str, limit: u64) -> Checked<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        Ok(self.read_into(name, limit, &mut bytes)?.then_some(bytes))
+    }
+
+    /// Puts a file in the place of what is in `bytes`; says whether it is there.
+    pub fn read_into(&self, name: &str, limit: u64, bytes: &mut Vec<u8>) -> Checked<bool> {
         match self {
-            Self::Directory(dir) => read(&dir.join(name), limit),
+            Self::Directory(dir) => read_into(&dir.join(name), limit, bytes),
             Self::Archive { file, contents } => {
-                let Some((offset, length)) = contents.get(name) else { return Ok(None) };
+                let Some((offset, length)) = contents.get(name) else { return Ok(false) };
                 if *length > limit {
                     return refuted(format!("{name} is larger than {limit} bytes"));
                 }
-                let mut bytes = vec![0; usize::try_from(*length).unwrap_or(usize::MAX)];
-                match file.read_exact_at(&mut bytes, *offset) {
-                    Ok(()) => Ok(Some(bytes)),
+                bytes.resize(usize::try_from(*length).unwrap_or(usize::MAX), 0);
+                match file.read_exact_at(bytes, *offset) {
+                    Ok(()) => Ok(true),
                     Err(e) => undecided(format!("cannot read {name} in the bundle: {e}")),
                 }
             }
@@ -105,24 +111,29 @@ impl Source {
 
 /// A file, or nothing if it is not there.
 pub(crate) fn read(path: &Path, limit: u64) -> Checked<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    Ok(read_into(path, limit, &mut bytes)?.then_some(bytes))
+}
+
+fn read_into(path: &Path, limit: u64, bytes: &mut Vec<u8>) -> Checked<bool> {
     let shown = path.display();
+    bytes.clear();
     match fs::metadata(path) {
-        Err(e) if is_absent(&e) => return Ok(None),
+        Err(e) if is_absent(&e) => return Ok(false),
         Err(e) => return undecided(format!("cannot read {shown}: {e}")),
         // A device has no length and a pipe no end.
         Ok(meta) if !meta.is_file() => {
             return undecided(format!("cannot read {shown}: it is not a plain file"));
         }
-        Ok(_) => {}
+        Ok(meta) => bytes.reserve(usize::try_from(meta.len().min(limit)).unwrap_or_default()),
     }
-    let mut bytes = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    let read =
+        File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(bytes));
     match read {
         Ok(length) if length as u64 > limit => {
             refuted(format!("{shown} is larger than {limit} bytes"))
         }
-        Ok(_) => Ok(Some(bytes)),
+        Ok(_) => Ok(true),
         Err(e) => undecided(format!("cannot read {shown}: {e}")),
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use sealwire_wire::bundle::Manifest;
 use sealwire_wire::checkpoint::{Checkpoint, SignedCheckpoint, verify_cosignature_of};
 use sealwire_wire::id::{Digest, MemberId};
-use sealwire_wire::merkle::{Frontier, leaf_hash};
+use sealwire_wire::merkle::{Frontier, empty_root, leaf_hash, node_hash};
 use sealwire_wire::note::{PublicKey, VerifierKey};
 use sealwire_wire::policy::Policy;
 use sealwire_wire::register::{Draft, KeyUse, MAX_REGISTER_BYTES, Register};
@@ -21,6 +21,7 @@ use crate::entries::{Scope, entries};
 use crate::others;
 use crate::report::{Report, Verdict};
 use crate::source::Source;
+use crate::spread::spread;
 use crate::trust::Trust;
 
 /// Entries in a statement file and a full tile.
@@ -64,10 +65,13 @@ pub fn run(path: &Path, trust: &Trust, options: Options) -> Report {
     if unless_failed(&mut report, 3, "manifest", described).is_none() {
         return report;
     }
-    let Some(leaves) = take(&mut report, 4, "tree", tree(&log, &head)) else { return report };
+    let threads = options.threads();
+    let leaves = tree(&log, &head, threads);
+    let Some(leaves) = take(&mut report, 4, "tree", leaves) else { return report };
     take(&mut report, 5, "earlier checkpoint", earlier(&log, &register, trust, &leaves));
     let scope = Scope::of(manifest.as_ref(), &trust.log, options);
-    let counts = take(&mut report, 6, "entries", entries(&log, &register, &leaves, scope));
+    let counts = entries(&log, &register, &leaves, scope, threads);
+    let counts = take(&mut report, 6, "entries", counts);
     if let Some(counts) = &counts {
         take(&mut report, 7, "parts", counts.parts());
     }
@@ -145,6 +149,11 @@ impl<'a> Log<'a> {
     /// One of its files, or nothing if it is not there.
     pub fn read(&self, name: &str) -> Checked<Option<Vec<u8>>> {
         self.read_up_to(name, MAX_FILE_BYTES)
+    }
+
+    /// As [`Log::read`], into room that is there; says whether the file is.
+    pub fn read_into(&self, name: &str, bytes: &mut Vec<u8>) -> Checked<bool> {
+        self.source.read_into(&format!("{}{name}", self.dir), MAX_FILE_BYTES, bytes)
     }
 
     /// As [`Log::read`], up to a length of its own.
@@ -247,31 +256,55 @@ pub(crate) fn signed_by_log(
 }
 
 /// Step 4: the entries' digests make the tree that the checkpoint signs, and the hash tiles agree.
-pub(crate) fn tree(log: &Log<'_>, head: &Checkpoint) -> Checked<(Vec<Digest>, String)> {
-    let mut leaves = Vec::new();
-    let mut frontier = Frontier::new();
-    for index in 0..head.size.div_ceil(WIDTH) {
-        let width = WIDTH.min(head.size - index * WIDTH) as u16;
-        let (tile, bundle) = bundle(log, index, width)?;
-        let hashes = match tile.hashes(&read_tile(log, tile, TileId::path)?) {
-            Ok(hashes) => hashes,
-            Err(cause) => return refuted(format!("{}: {cause}", tile.path())),
-        };
-        for (entry, hash) in bundle.iter().zip(&hashes) {
-            if leaf_hash(entry) != *hash {
-                return refuted(format!("{}: a hash differs from its entry's", tile.path()));
-            }
-            frontier.push(*hash);
-            let mut digest = [0; 32];
-            digest.copy_from_slice(&entry[1..]);
-            leaves.push(Digest(digest));
-        }
+pub(crate) fn tree(
+    log: &Log<'_>,
+    head: &Checkpoint,
+    threads: usize,
+) -> Checked<(Vec<Digest>, String)> {
+    let tiles = 0..head.size.div_ceil(WIDTH);
+    let tiles = spread(threads, tiles, |_: &mut (), index| leaf_tile(log, head.size, index))?;
+    let mut leaves = Vec::with_capacity(tiles.iter().map(|(digests, _)| digests.len()).sum());
+    let mut subtrees = Vec::with_capacity(tiles.len());
+    for (digests, subtree) in tiles {
+        leaves.extend(digests);
+        subtrees.push(subtree);
     }
-    if frontier.size() != head.size || frontier.root() != head.root {
+    // All but the last are of one size, and the last is no larger.
+    let (size, root) = match subtrees.split_last() {
+        None => (0, empty_root()),
+        Some((last, full)) => {
+            let mut frontier = Frontier::new();
+            full.iter().for_each(|subtree| frontier.push(subtree.root()));
+            let peaks = frontier.peaks().iter().rev();
+            let root = peaks.fold(last.root(), |right, left| node_hash(left, &right));
+            (frontier.size() * WIDTH + last.size(), root)
+        }
+    };
+    if size != head.size || root != head.root {
         return refuted("the entries do not make the tree that the checkpoint signs");
     }
     let detail = format!("{} entries make the signed root", head.size);
     Ok((leaves, detail))
+}
+
+/// The digests in an entry bundle, and the tree that they make.
+fn leaf_tile(log: &Log<'_>, size: u64, index: u64) -> Checked<(Vec<Digest>, Frontier)> {
+    let width = WIDTH.min(size - index * WIDTH) as u16;
+    let (tile, bundle) = bundle(log, index, width)?;
+    let hashes = match tile.hashes(&read_tile(log, tile, TileId::path)?) {
+        Ok(hashes) => hashes,
+        Err(cause) => return refuted(format!("{}: {cause}", tile.path())),
+    };
+    let (mut digests, mut frontier) = (Vec::with_capacity(bundle.len()), Frontier::new());
+    for (entry, hash) in bundle.iter().zip(&hashes) {
+        if leaf_hash(entry) != *hash {
+            return refuted(format!("{}: a hash differs from its entry's", tile.path()));
+        }
+        frontier.push(*hash);
+        let [_, digest @ ..] = entry;
+        digests.push(Digest(*digest));
+    }
+    Ok((digests, frontier))
 }
 
 fn bundle(log: &Log<'_>, index: u64, width: u16) -> Checked<(TileId, Vec<[u8; 33]>)> {

@@ -272,8 +272,12 @@ impl Worker {
         let entry = self.reader.entry(log, index)?.ok_or(StoreFault::Row)?;
         let mut opened = (self.discloser)(&self.reader, log, &entry.item);
         opened.retain(|class, _| DISCLOSED.contains(&class.as_str()));
-        let Item { statement, sealed, .. } = entry.item;
-        let element = Element { index, statement, sealed, opened };
+        let element = Element {
+            index,
+            statement: &entry.item.statement,
+            sealed: borrowed(&entry.item.sealed),
+            opened: borrowed(&opened),
+        };
         out.write_all(&element.to_bytes()).map_err(fault(&self.data.join("logs")))
     }
 
@@ -294,6 +298,10 @@ impl Worker {
         }
         Ok(last.or(known))
     }
+}
+
+fn borrowed(parts: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&str, &[u8]> {
+    parts.iter().map(|(class, part)| (class.as_str(), part.as_slice())).collect()
 }
 
 /// The mark of a statement file that is being written: nothing in it is known to be behind.

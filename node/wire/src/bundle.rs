@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cbor::{self, CborError, Reader, Value};
+use crate::cbor::{self, CborError, Fields, Reader, Value};
 use crate::id::MemberId;
 
 /// What a manifest says it is.
@@ -91,34 +91,31 @@ impl Manifest {
     }
 }
 
-/// One element of a statement file, which is a CBOR sequence (RFC 8742) of them.
+/// One element of a statement file, which is a CBOR sequence (RFC 8742) of them. It lies where it
+/// was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element {
+pub struct Element<'a> {
     /// Index of the entry.
     pub index: u64,
     /// The statement.
-    pub statement: Vec<u8>,
+    pub statement: &'a [u8],
     /// Sealed parts by class.
-    pub sealed: BTreeMap<String, Vec<u8>>,
+    pub sealed: BTreeMap<&'a str, &'a [u8]>,
     /// Opened parts by class: of classes that may rest in the clear, and no others.
-    pub opened: BTreeMap<String, Vec<u8>>,
+    pub opened: BTreeMap<&'a str, &'a [u8]>,
 }
 
-impl Element {
+impl<'a> Element<'a> {
     /// Reads the element at the start of `rest` and leaves what follows.
-    pub fn next(rest: &mut &[u8]) -> Result<Self, CborError> {
+    pub fn next(rest: &mut &'a [u8]) -> Result<Self, CborError> {
         const WHAT: &str = "statement file";
-        let value = cbor::decode_next(WHAT, rest, MAX_ELEMENT_BYTES)?;
-        let mut fields =
-            Reader::of_array(WHAT, value, &["index", "statement", "sealed", "opened"])?;
-        let map = |value: Value| -> Result<BTreeMap<String, Vec<u8>>, CborError> {
-            let bad = || cbor::shape(WHAT, "parts", "a map of byte strings");
-            let pairs = value.into_map().map_err(|_| bad())?.into_iter();
+        const NAMES: [&str; 4] = ["index", "statement", "sealed", "opened"];
+        let mut fields = Fields::of_next(WHAT, rest, MAX_ELEMENT_BYTES, &NAMES)?;
+        let map = |map: &'a [u8]| -> Result<BTreeMap<&'a str, &'a [u8]>, CborError> {
+            let bad = |_| cbor::shape(WHAT, "parts", "a map of byte strings");
+            let pairs = Fields::of_map(WHAT, map).map_err(bad)?.into_pairs();
             pairs
-                .map(|(class, bytes)| match (class, bytes) {
-                    (Value::Text(class), Value::Bytes(bytes)) => Ok((class, bytes)),
-                    _ => Err(bad()),
-                })
+                .map(|(class, part)| Ok((class, cbor::byte_string(WHAT, part).map_err(bad)?)))
                 .collect()
         };
         Ok(Self {
@@ -131,16 +128,15 @@ impl Element {
 
     /// The element's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let map = |parts: &BTreeMap<String, Vec<u8>>| {
+        let map = |parts: &BTreeMap<&str, &[u8]>| {
             let pairs = parts.iter();
-            let pair = |(class, part): (&String, &Vec<u8>)| {
-                (Value::from(class.as_str()), cbor::bytes(part.as_slice()))
-            };
-            Value::Map(pairs.map(pair).collect())
+            Value::Map(
+                pairs.map(|(class, part)| (Value::from(*class), cbor::bytes(*part))).collect(),
+            )
         };
         cbor::encode(&Value::Array(vec![
             Value::from(self.index),
-            cbor::bytes(self.statement.as_slice()),
+            cbor::bytes(self.statement),
             map(&self.sealed),
             map(&self.opened),
         ]))

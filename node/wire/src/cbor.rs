@@ -7,6 +7,7 @@
 //!
 //! This module knows nothing of what the values mean.
 
+mod fields;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 pub use ciborium::value::{Integer, Value};
 
+pub(crate) use fields::{Fields, integer, text};
 use strict::{Head, Strict};
 
 /// Deepest nesting accepted.
@@ -71,9 +73,7 @@ pub enum CborError {
 
 /// Reads one value of at most `limit` bytes; nothing may follow it.
 pub fn decode(what: &'static str, bytes: &[u8], limit: usize) -> Result<Value, CborError> {
-    if bytes.len() > limit {
-        return Err(CborError::TooLarge { what, len: bytes.len(), limit });
-    }
+    refuse_longer(what, bytes, limit)?;
     let mut rest = bytes;
     let value = decode_next(what, &mut rest, limit)?;
     if rest.is_empty() { Ok(value) } else { Err(CborError::NotDeterministic { what }) }
@@ -103,18 +103,38 @@ pub fn array_items<'a>(
     bytes: &'a [u8],
     limit: usize,
 ) -> Result<Vec<&'a [u8]>, CborError> {
-    if bytes.len() > limit {
-        return Err(CborError::TooLarge { what, len: bytes.len(), limit });
-    }
+    let mut items = Vec::new();
+    each_item(what, bytes, limit, |item| items.push(item))?;
+    Ok(items)
+}
+
+/// Hands out the items of one array as [`array_items`] gives them, and says how many there are.
+/// What it hands out counts for nothing unless it succeeds.
+pub(crate) fn each_item<'a>(
+    what: &'static str,
+    bytes: &'a [u8],
+    limit: usize,
+    mut each: impl FnMut(&'a [u8]),
+) -> Result<usize, CborError> {
+    refuse_longer(what, bytes, limit)?;
     let mut strict = Strict::new(what, bytes);
     let Head::Array(len) = strict.head()? else {
         return Err(shape(what, "the whole", "an array"));
     };
-    let mut items = Vec::with_capacity(len.min(strict::MAX_RESERVED));
     for _ in 0..len {
-        items.push(strict.item(MAX_DEPTH - 1)?);
+        each(strict.item(MAX_DEPTH - 1)?);
     }
-    if strict.at == bytes.len() { Ok(items) } else { Err(CborError::NotDeterministic { what }) }
+    strict.end()?;
+    Ok(len)
+}
+
+pub(crate) fn refuse_longer(
+    what: &'static str,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<(), CborError> {
+    let len = bytes.len();
+    if len > limit { Err(CborError::TooLarge { what, len, limit }) } else { Ok(()) }
 }
 
 /// Reads one value under exactly the tag `tag`.

@@ -132,13 +132,9 @@ impl Part {
 /// The commitment to a part, from the digests of its disclosures in order: enough to check a
 /// single opened field against the statement without seeing the others.
 pub fn commitment_of(record: &RecordId, class: &str, digests: &[Digest]) -> Digest {
-    let mut bytes = Vec::with_capacity(96 + 34 * digests.len());
-    cbor::write_array_head(3, &mut bytes);
-    cbor::write_text(&record.to_string(), &mut bytes);
-    cbor::write_text(class, &mut bytes);
-    cbor::write_array_head(digests.len(), &mut bytes);
-    digests.iter().for_each(|digest| cbor::write_bytes(&digest.0, &mut bytes));
-    Digest::of(&bytes)
+    let mut listed = Vec::with_capacity(LISTED_LEN * digests.len());
+    digests.iter().for_each(|digest| cbor::write_bytes(&digest.0, &mut listed));
+    commitment_of_listed(record, class, digests.len(), &listed)
 }
 
 /// The commitment to the part whose plaintext this is: each item of its array is taken as a
@@ -148,9 +144,24 @@ pub fn commitment_of_bytes(
     class: &str,
     plaintext: &[u8],
 ) -> Result<Digest, CborError> {
-    let items = cbor::array_items("part", plaintext, MAX_PART_BYTES)?;
-    let digests: Vec<Digest> = items.into_iter().map(Digest::of).collect();
-    Ok(commitment_of(record, class, &digests))
+    let mut listed = Vec::with_capacity(LISTED_LEN * 64);
+    let count = cbor::each_item("part", plaintext, MAX_PART_BYTES, |disclosure| {
+        cbor::write_bytes(&Digest::of(disclosure).0, &mut listed);
+    })?;
+    Ok(commitment_of_listed(record, class, count, &listed))
+}
+
+/// Length of a digest in the list that is committed to, in bytes.
+const LISTED_LEN: usize = 34;
+
+fn commitment_of_listed(record: &RecordId, class: &str, count: usize, listed: &[u8]) -> Digest {
+    let mut bytes = Vec::with_capacity(96 + listed.len());
+    cbor::write_array_head(3, &mut bytes);
+    cbor::write_text(&record.to_string(), &mut bytes);
+    cbor::write_text(class, &mut bytes);
+    cbor::write_array_head(count, &mut bytes);
+    bytes.extend_from_slice(listed);
+    Digest::of(&bytes)
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ impl Case {
         let register = template().register;
         let text = format!("log = \"ID\"\nregister = \"{register}\"\nwitnesses = {witnesses}\n");
         fs::write(&trust, text).unwrap();
-        let options = sealwire_audit::Options { standard: false };
+        let options = sealwire_audit::Options { standard: false, ..Default::default() };
         let report = sealwire_audit::verify(&self.data(), &trust, options);
         if report.exit_code() == 0 { Ok(report.size) } else { Err(report.to_string()) }
     }

@@ -32,37 +32,23 @@ impl<'a> Strict<'a> {
     }
 
     /// The next head, if it is the shortest that says the same.
+    #[inline]
     pub fn head(&mut self) -> Result<Head, CborError> {
-        let (major, minor) = match self.take(1)? {
-            [first] => (first >> 5, first & 0x1f),
-            _ => return Err(self.malformed()),
-        };
-        if major == 7 {
-            return match minor {
-                20 | 21 => Ok(Head::Bool(minor == 21)),
-                25..=27 => Err(self.forbidden("a floating-point number")),
-                28..=31 => Err(self.malformed()),
-                _ => Err(self.forbidden("null or undefined")),
-            };
-        }
-        let (argument, shortest) = match minor {
-            0..=23 => (u64::from(minor), true),
-            24..=27 => {
-                let length = 1 << (minor - 24);
-                let mut argument = [0; 8];
-                if let Some(low) = argument.get_mut(8 - length..) {
-                    low.copy_from_slice(self.take(length)?);
-                }
-                let argument = u64::from_be_bytes(argument);
-                // What fits half the length fits a shorter head.
-                let least = if minor == 24 { 24 } else { 1 << (4 * length) };
-                (argument, argument >= least)
-            }
+        let [first] = self.fixed()?;
+        let (major, minor) = (first >> 5, first & 0x1f);
+        // The least argument that needs a head of this length.
+        let (argument, least) = match minor {
+            _ if major == 7 => return self.simple(minor),
+            0..=23 => (u64::from(minor), 0),
+            24 => (u64::from(u8::from_be_bytes(self.fixed()?)), 24),
+            25 => (u64::from(u16::from_be_bytes(self.fixed()?)), 1 << 8),
+            26 => (u64::from(u32::from_be_bytes(self.fixed()?)), 1 << 16),
+            27 => (u64::from_be_bytes(self.fixed()?), 1 << 32),
             // Indefinite length.
-            31 => (0, false),
+            31 => return Err(CborError::NotDeterministic { what: self.what }),
             _ => return Err(self.malformed()),
         };
-        if !shortest {
+        if argument < least {
             return Err(CborError::NotDeterministic { what: self.what });
         }
         Ok(match major {
@@ -74,6 +60,39 @@ impl<'a> Strict<'a> {
             5 => Head::Map(self.count(argument)?),
             _ => Head::Tag(argument),
         })
+    }
+
+    fn simple(&self, minor: u8) -> Result<Head, CborError> {
+        match minor {
+            20 | 21 => Ok(Head::Bool(minor == 21)),
+            25..=27 => Err(self.forbidden("a floating-point number")),
+            28..=31 => Err(self.malformed()),
+            _ => Err(self.forbidden("null or undefined")),
+        }
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], CborError> {
+        let taken = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk);
+        let taken = *taken.ok_or_else(|| self.malformed())?;
+        self.at += N;
+        Ok(taken)
+    }
+
+    /// As [`Self::head`], of an item that carries no tag.
+    pub fn untagged(&mut self) -> Result<Head, CborError> {
+        match self.head()? {
+            // A bignum is another spelling of an integer, or longer than any.
+            Head::Tag(2 | 3) => Err(CborError::NotDeterministic { what: self.what }),
+            Head::Tag(_) => Err(self.forbidden("a tag")),
+            head => Ok(head),
+        }
+    }
+
+    /// Refuses bytes that are left.
+    pub fn end(&self) -> Result<(), CborError> {
+        let all = self.at == self.bytes.len();
+        if all { Ok(()) } else { Err(CborError::NotDeterministic { what: self.what }) }
     }
 
     /// The value that `head` begins, with at most `depth` levels.
@@ -147,11 +166,13 @@ impl<'a> Strict<'a> {
     }
 
     /// The encoding of the key that began at `begin`, if it comes after the one before.
-    fn ordered(&self, previous: &[u8], begin: usize) -> Result<&'a [u8], CborError> {
+    #[inline]
+    pub fn ordered(&self, previous: &[u8], begin: usize) -> Result<&'a [u8], CborError> {
         let key = self.bytes.get(begin..self.at).unwrap_or_default();
         if previous < key { Ok(key) } else { Err(CborError::NotDeterministic { what: self.what }) }
     }
 
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], CborError> {
         let taken = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end));
         let taken = taken.ok_or_else(|| self.malformed())?;
@@ -159,11 +180,13 @@ impl<'a> Strict<'a> {
         Ok(taken)
     }
 
-    fn text(&mut self, len: usize) -> Result<&'a str, CborError> {
+    #[inline]
+    pub fn text(&mut self, len: usize) -> Result<&'a str, CborError> {
         std::str::from_utf8(self.take(len)?).map_err(|_| self.malformed())
     }
 
     /// A length that the bytes left can hold, so that a lie about it reserves nothing.
+    #[inline]
     fn count(&self, argument: u64) -> Result<usize, CborError> {
         let left = self.bytes.len() - self.at;
         let len = usize::try_from(argument).ok().filter(|len| *len <= left);
@@ -174,10 +197,12 @@ impl<'a> Strict<'a> {
         depth.checked_sub(1).ok_or_else(|| self.malformed())
     }
 
+    #[cold]
     fn malformed(&self) -> CborError {
         CborError::Malformed { what: self.what }
     }
 
+    #[cold]
     fn forbidden(&self, found: &'static str) -> CborError {
         CborError::Forbidden { what: self.what, found }
     }

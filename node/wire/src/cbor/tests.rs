@@ -66,6 +66,21 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Encoded maps, some of them damaged.
+fn maps() -> impl Strategy<Value = Vec<u8>> {
+    let entries = prop::collection::btree_map("[a-z]{0,30}", values(), 0..6);
+    let damage = prop::option::weighted(0.5, (any::<prop::sample::Index>(), any::<u8>()));
+    (entries, damage).prop_map(|(entries, damage)| {
+        let entries = entries.into_iter().map(|(k, v)| (Value::Text(k), v));
+        let mut bytes = encode(&Value::Map(entries.collect()));
+        if let Some((at, byte)) = damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic_and_what_is_read_is_canonical(
@@ -82,6 +97,20 @@ proptest! {
     }
 
     #[test]
+    fn fields_are_those_that_values_have(bytes in maps()) {
+        let value = decode_plain("test", &bytes, 4096);
+        let values = value.as_ref().ok().and_then(|value| value.as_map());
+        let fields = Fields::of_map("test", &bytes).ok().map(|fields| fields.into_pairs());
+        let fields: Option<Vec<_>> = fields.map(Iterator::collect);
+        let expected: Option<Vec<_>> = values.and_then(|values| {
+            values.iter().map(|(key, value)| Some((key.as_text()?, encode(value)))).collect()
+        });
+        let fields: Option<Vec<_>> = fields
+            .map(|fields| fields.into_iter().map(|(key, item)| (key, item.to_vec())).collect());
+        prop_assert_eq!(fields, expected);
+    }
+
+    #[test]
     fn what_is_written_is_read_back(value in values()) {
         let bytes = encode(&value);
         let read = decode("test", &bytes, 1 << 20).unwrap();
@@ -89,4 +118,47 @@ proptest! {
         let wrapped = encode(&Value::Array(vec![value.clone(), value]));
         prop_assert_eq!(array_items("test", &wrapped, 1 << 20).unwrap(), [&bytes, &bytes]);
     }
+}
+
+#[test]
+fn fields_are_taken_where_they_lie_and_nothing_is_left_over() {
+    let encoded = encode(&map([
+        ("a", Value::from(7)),
+        ("b", Value::from("text")),
+        ("c", bytes([1, 2, 3])),
+        ("d", Value::from(-1)),
+    ]));
+    let mut fields = Fields::of_map("test", &encoded).unwrap();
+    assert_eq!(fields.take_u64("a"), Ok(7));
+    assert_eq!(fields.take_text("b"), Ok("text"));
+    assert_eq!(fields.take_fixed("c"), Ok([1, 2, 3]));
+    assert!(fields.take_u64("a").is_err(), "taken");
+    assert!(fields.take_u64("d").is_err(), "negative");
+    assert_eq!(fields.take_opt("e"), None);
+    assert!(fields.finish().is_ok());
+    let fields = Fields::of_map("test", &encoded).unwrap();
+    assert!(fields.finish().is_err(), "nobody took them");
+}
+
+#[test]
+fn fields_of_arrays_tags_and_sequences_are_those_named() {
+    let array = hex::decode("820102").unwrap();
+    let names = ["one", "two"];
+    assert_eq!(Fields::of_array("test", &array, &names).unwrap().take_u64("two"), Ok(2));
+    assert!(Fields::of_array("test", &array, &["one"]).is_err());
+    let tagged = hex::decode("d2820102").unwrap();
+    assert!(Fields::of_tagged("test", 18, &tagged, 4, &names).is_ok());
+    assert!(Fields::of_tagged("test", 17, &tagged, 4, &names).is_err());
+    assert!(Fields::of_tagged("test", 18, &tagged, 3, &names).is_err(), "longer than the limit");
+    assert!(Fields::of_array("test", &tagged, &names).is_err(), "a tag that nobody asked for");
+    let sequence = hex::decode("82010282030481").unwrap();
+    let mut rest = &sequence[..];
+    assert_eq!(Fields::of_next("test", &mut rest, 3, &names).unwrap().take_u64("one"), Ok(1));
+    assert_eq!(Fields::of_next("test", &mut rest, 3, &names).unwrap().take_u64("one"), Ok(3));
+    assert!(Fields::of_next("test", &mut rest, 3, &names).is_err(), "an array cut off");
+    let labels = hex::decode("a201020420").unwrap();
+    let mut labels = Fields::of_labels("test", &labels).unwrap();
+    assert_eq!(labels.take_u64(1_u64), Ok(2));
+    assert_eq!(labels.take(4_u64).map(|item| integer("test", item)), Ok(Some(-1)));
+    assert!(Fields::of_labels("test", &hex::decode("a12001").unwrap()).is_err(), "below 0");
 }

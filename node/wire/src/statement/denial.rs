@@ -51,7 +51,7 @@ impl Denial {
         let public =
             key_of(&sign1.claims.issuer, &sign1.key_id).ok_or(StatementError::BadSignature)?;
         sign1.verify(&SignVerifier::new(&public)?)?;
-        let value = cbor::decode_plain(DENIAL, &payload, MAX_DENIAL_BYTES)?;
+        let value = cbor::decode_plain(DENIAL, payload, MAX_DENIAL_BYTES)?;
         let mut fields = Reader::of_map(DENIAL, value)?;
         let profile = fields.take_u64("profile")?;
         if profile != PROFILE {

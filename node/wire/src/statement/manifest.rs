@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cbor::{self, CborError, Reader, Value};
+use crate::cbor::{self, CborError, Fields, Value};
 use crate::id::{Digest, MemberId, RecordId, WORD, is_word};
 use crate::seal::{AudienceId, SEAL_PUBLIC_LEN};
 
@@ -248,26 +248,26 @@ impl Manifest {
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, StatementError> {
-        let value = cbor::decode_plain(MANIFEST, bytes, MAX_MANIFEST_BYTES)?;
-        let mut fields = Reader::of_map(MANIFEST, value)?;
+        cbor::refuse_longer(MANIFEST, bytes, MAX_MANIFEST_BYTES)?;
+        let mut fields = Fields::of_map(MANIFEST, bytes)?;
         let profile = fields.take_u64("profile")?;
         if profile != PROFILE {
             return Err(StatementError::Profile(profile));
         }
-        let federation = fields.take_text("federation")?;
+        let federation = fields.take_text("federation")?.to_owned();
         let register = fields.take_u64("register")?;
         let nonce = fields.take_fixed("nonce")?;
         let heads = read_map(fields.take("heads")?, "heads", |key, value| {
-            let mut pair = Reader::of_array(MANIFEST, value, &["size", "root"])?;
+            let mut pair = Fields::of_array(MANIFEST, value, &["size", "root"])?;
             let head =
                 Head { size: pair.take_u64("size")?, root: Digest(pair.take_fixed("root")?) };
-            Ok((parse_member(&key)?, head))
+            Ok((parse_member(key)?, head))
         })?;
         let kind = fields.take_text("kind")?;
-        let body = match kind.as_str() {
+        let body = match kind {
             "audience" => Body::Audience(AudienceManifest {
                 audience: fields.take_fixed("audience")?,
-                community: fields.take_text("community")?,
+                community: fields.take_text("community")?.to_owned(),
                 to: read_members(fields.take("to")?)?,
                 commitment: Digest(fields.take_fixed("commitment")?),
                 until: fields.take_u64("until")?,
@@ -306,7 +306,7 @@ impl ReadsManifest {
         ]
     }
 
-    fn read(fields: &mut Reader) -> Result<Self, CborError> {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, CborError> {
         const COUNTS: &str = "a map from record ids to maps from classes to counts above 0";
         let bad = || cbor::shape(MANIFEST, "counts", COUNTS);
         let reads = Self {
@@ -315,8 +315,8 @@ impl ReadsManifest {
             until: fields.take_u64("until")?,
             counts: read_map(fields.take("counts")?, "counts", |record, classes| {
                 let classes = read_map(classes, "counts", |class, count| {
-                    let count = count.as_integer().and_then(|count| u64::try_from(count).ok());
-                    Ok((class, count.filter(|count| *count > 0).ok_or_else(bad)?))
+                    let count = cbor::integer(MANIFEST, count).and_then(|n| u64::try_from(n).ok());
+                    Ok((class.to_owned(), count.filter(|count| *count > 0).ok_or_else(bad)?))
                 })?;
                 let record = record.parse().map_err(|_| bad())?;
                 if classes.is_empty() { Err(bad()) } else { Ok((record, classes)) }
@@ -370,25 +370,27 @@ impl RecordManifest {
         fields
     }
 
-    fn read(kind: String, fields: &mut Reader) -> Result<Self, CborError> {
+    fn read(kind: &str, fields: &mut Fields<'_>) -> Result<Self, CborError> {
         let manifest = Self {
-            kind,
-            community: fields.take_text("community")?,
+            kind: kind.to_owned(),
+            community: fields.take_text("community")?.to_owned(),
             to: fields.take_opt("to").map(read_members).transpose()?,
-            schema: fields.take_text("schema")?,
+            schema: fields.take_text("schema")?.to_owned(),
             schema_digest: Digest(fields.take_fixed("schemaDigest")?),
             code_lists: read_map(fields.take("codeLists")?, "codeLists", |list, edition| {
-                let edition = edition.into_text();
-                Ok((list, edition.map_err(|_| cbor::shape(MANIFEST, "codeLists", "texts"))?))
+                let edition = cbor::text(MANIFEST, edition).map(str::to_owned);
+                let bad = || cbor::shape(MANIFEST, "codeLists", "texts");
+                Ok((list.to_owned(), edition.ok_or_else(bad)?))
             })?,
-            handling: fields.take("handling")?,
+            handling: cbor::decode_plain(MANIFEST, fields.take("handling")?, MAX_MANIFEST_BYTES)?,
             relation: fields.take_opt("relation").map(read_relation).transpose()?,
             parts: read_map(fields.take("parts")?, "parts", |class, value| {
                 let names = ["commitment", "length", "audience"];
-                let mut part = Reader::of_array(MANIFEST, value, &names)?;
+                let mut part = Fields::of_array(MANIFEST, value, &names)?;
                 let commitment = Digest(part.take_fixed("commitment")?);
                 let length = part.take_u64("length")?;
-                Ok((class, PartRef { commitment, length, audience: part.take_fixed("audience")? }))
+                let audience = part.take_fixed("audience")?;
+                Ok((class.to_owned(), PartRef { commitment, length, audience }))
             })?,
         };
         if !is_word(&manifest.kind) {
@@ -419,22 +421,22 @@ fn members_value(members: &BTreeSet<MemberId>) -> Value {
     Value::Array(members.iter().map(|m| Value::from(m.as_str())).collect())
 }
 
-fn read_members(value: Value) -> Result<BTreeSet<MemberId>, CborError> {
+fn read_members(list: &[u8]) -> Result<BTreeSet<MemberId>, CborError> {
     let expected = "member ids in order, each once, at least one";
     let bad = || cbor::shape(MANIFEST, "to", expected);
-    let list = value.into_array().map_err(|_| bad())?;
+    let list = cbor::array_items(MANIFEST, list, MAX_MANIFEST_BYTES).map_err(|_| bad())?;
     let members: Vec<MemberId> = list
         .into_iter()
-        .map(|item| parse_member(item.as_text().unwrap_or_default()))
+        .map(|item| parse_member(cbor::text(MANIFEST, item).unwrap_or_default()))
         .collect::<Result<_, _>>()?;
     let in_order = members.windows(2).all(|w| matches!(w, [a, b] if a < b));
     if members.is_empty() || !in_order { Err(bad()) } else { Ok(members.into_iter().collect()) }
 }
 
-fn read_relation(value: Value) -> Result<Relation, CborError> {
-    let mut fields = Reader::of_array(MANIFEST, value, &["verb", "record", "issuer"])?;
+fn read_relation(value: &[u8]) -> Result<Relation, CborError> {
+    let mut fields = Fields::of_array(MANIFEST, value, &["verb", "record", "issuer"])?;
     Ok(Relation {
-        verb: RelationVerb::from_word(&fields.take_text("verb")?)
+        verb: RelationVerb::from_word(fields.take_text("verb")?)
             .ok_or_else(|| cbor::shape(MANIFEST, "relation", "a known verb"))?,
         record: fields.take_parsed("record", "a record id")?,
         issuer: fields.take_parsed("issuer", "a member id")?,
@@ -456,15 +458,11 @@ fn parse_member(text: &str) -> Result<MemberId, CborError> {
 }
 
 fn read_map<K: Ord, V>(
-    value: Value,
+    map: &[u8],
     field: &'static str,
-    read: impl Fn(String, Value) -> Result<(K, V), CborError>,
+    read: impl Fn(&str, &[u8]) -> Result<(K, V), CborError>,
 ) -> Result<BTreeMap<K, V>, CborError> {
-    let bad = || cbor::shape(MANIFEST, field, "a map with text keys");
-    value
-        .into_map()
-        .map_err(|_| bad())?
-        .into_iter()
-        .map(|(key, value)| read(key.into_text().map_err(|_| bad())?, value))
-        .collect()
+    let entries = Fields::of_map(MANIFEST, map);
+    let entries = entries.map_err(|_| cbor::shape(MANIFEST, field, "a map with text keys"))?;
+    entries.into_pairs().map(|(key, value)| read(key, value)).collect()
 }

@@ -96,7 +96,7 @@ impl Statement {
     /// Reads the bytes of a statement.
     pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
         let (sign1, payload) = Sign1::parse(STATEMENT, TYP_STATEMENT, bytes, MAX_STATEMENT_BYTES)?;
-        let manifest = Manifest::from_bytes(&payload)?;
+        let manifest = Manifest::from_bytes(payload)?;
         let claims = sign1.claims.clone();
         Ok(Self { sign1, claims, manifest })
     }
@@ -168,7 +168,7 @@ impl AuthenticStatement {
     /// SHA-256 of the `Sig_structure`: by which duplicates are known, since a signature could be
     /// made again over the same content.
     pub fn content_digest(&self) -> Digest {
-        self.0.sign1.content_digest
+        Digest::of(&self.0.sign1.sig_structure)
     }
 }
 

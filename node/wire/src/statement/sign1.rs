@@ -2,7 +2,7 @@
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
-use crate::cbor::{self, CborError, Reader, Value};
+use crate::cbor::{self, CborError, Fields, Value};
 use crate::id::{Digest, ed25519_thumbprint};
 
 use super::{Claims, StatementError};
@@ -11,6 +11,15 @@ use super::{Claims, StatementError};
 pub(crate) const ALG_ED25519: i64 = -19;
 /// COSE tag of COSE_Sign1.
 pub(crate) const TAG_SIGN1: u64 = 18;
+/// COSE header parameters (RFC 9052, RFC 9596, RFC 9597).
+const ALG: u64 = 1;
+const KEY_ID: u64 = 4;
+const CWT: u64 = 15;
+const TYP: u64 = 16;
+/// CWT claims (RFC 8392).
+const ISSUER: u64 = 1;
+const SUBJECT: u64 = 2;
+const ISSUED_AT: u64 = 6;
 
 /// The COSE_Sign1 envelope that statements and range answers share.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,23 +28,22 @@ pub(super) struct Sign1 {
     pub key_id: Digest,
     pub claims: Claims,
     signature: [u8; 64],
-    sig_structure: Vec<u8>,
-    pub content_digest: Digest,
+    pub sig_structure: Vec<u8>,
 }
 
 impl Sign1 {
     pub fn sign(key: &SigningKey, typ: &str, claims: Claims, payload: &[u8]) -> Self {
         let key_id = ed25519_thumbprint(key.verifying_key().as_bytes());
         let cwt = Value::Map(vec![
-            (Value::from(1), Value::from(claims.issuer.as_str())),
-            (Value::from(2), Value::Text(claims.subject.to_string())),
-            (Value::from(6), Value::from(claims.issued_at)),
+            (Value::from(ISSUER), Value::from(claims.issuer.as_str())),
+            (Value::from(SUBJECT), Value::Text(claims.subject.to_string())),
+            (Value::from(ISSUED_AT), Value::from(claims.issued_at)),
         ]);
         let protected = cbor::encode(&Value::Map(vec![
-            (Value::from(1), Value::from(ALG_ED25519)),
-            (Value::from(4), cbor::bytes(key_id.0)),
-            (Value::from(15), cwt),
-            (Value::from(16), Value::from(typ)),
+            (Value::from(ALG), Value::from(ALG_ED25519)),
+            (Value::from(KEY_ID), cbor::bytes(key_id.0)),
+            (Value::from(CWT), cwt),
+            (Value::from(TYP), Value::from(typ)),
         ]));
         let sig_structure = sig_structure(&protected, payload);
         let signature = key.sign(&sig_structure).to_bytes();
@@ -46,46 +54,42 @@ impl Sign1 {
             cbor::bytes(signature),
         ]);
         let bytes = cbor::encode(&Value::Tag(TAG_SIGN1, Box::new(message)));
-        let content_digest = Digest::of(&sig_structure);
-        Self { bytes, key_id, claims, signature, sig_structure, content_digest }
+        Self { bytes, key_id, claims, signature, sig_structure }
     }
 
-    pub fn parse(
+    /// Reads an envelope; gives the payload beside it.
+    pub fn parse<'a>(
         what: &'static str,
         typ: &str,
-        bytes: &[u8],
+        bytes: &'a [u8],
         limit: usize,
-    ) -> Result<(Self, Vec<u8>), CborError> {
-        let message = cbor::decode_tagged(what, TAG_SIGN1, bytes, limit)?;
+    ) -> Result<(Self, &'a [u8]), CborError> {
         let names = ["protected", "unprotected", "payload", "signature"];
-        let mut fields = Reader::of_array(what, message, &names)?;
+        let mut fields = Fields::of_tagged(what, TAG_SIGN1, bytes, limit, &names)?;
         let protected = fields.take_bytes("protected")?;
-        Reader::of_labels(what, fields.take("unprotected")?)?.finish()?;
+        Fields::of_labels(what, fields.take("unprotected")?)?.finish()?;
         let payload = fields.take_bytes("payload")?;
         let signature = fields.take_fixed("signature")?;
-        fields.finish()?;
 
-        let header = cbor::decode_plain(what, &protected, limit)?;
-        let mut header = Reader::of_labels(what, header)?;
-        if header.take("1")?.as_integer() != Some(ALG_ED25519.into()) {
+        let mut header = Fields::of_labels(what, protected)?;
+        if cbor::integer(what, header.take(ALG)?) != Some(ALG_ED25519) {
             return Err(cbor::shape(what, "alg", "Ed25519 (-19)"));
         }
-        let key_id = Digest(header.take_fixed("4")?);
-        let mut cwt = Reader::of_labels(what, header.take("15")?)?;
-        if header.take_text("16")? != typ {
+        let key_id = Digest(header.take_fixed(KEY_ID)?);
+        let mut cwt = Fields::of_labels(what, header.take(CWT)?)?;
+        if header.take_text(TYP)? != typ {
             return Err(cbor::shape(what, "typ", "the type of this format"));
         }
         header.finish()?;
         let claims = Claims {
-            issuer: cwt.take_parsed("1", "a member id")?,
-            subject: cwt.take_parsed("2", "a record id")?,
-            issued_at: cwt.take_u64("6")?,
+            issuer: cwt.take_parsed(ISSUER, "a member id")?,
+            subject: cwt.take_parsed(SUBJECT, "a record id")?,
+            issued_at: cwt.take_u64(ISSUED_AT)?,
         };
         cwt.finish()?;
-        let sig_structure = sig_structure(&protected, &payload);
-        let content_digest = Digest::of(&sig_structure);
+        let sig_structure = sig_structure(protected, payload);
         let bytes = bytes.to_vec();
-        Ok((Self { bytes, key_id, claims, signature, sig_structure, content_digest }, payload))
+        Ok((Self { bytes, key_id, claims, signature, sig_structure }, payload))
     }
 
     pub fn verify(&self, by: &SignVerifier) -> Result<(), StatementError> {
