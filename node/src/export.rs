@@ -311,7 +311,7 @@ impl Data<'_> {
                 if !manifest.parts {
                     element.sealed.clear();
                 }
-                let statement = Statement::parse(&element.statement);
+                let statement = Statement::parse(element.statement);
                 let shown =
                     statement.is_ok_and(|s| release::opened_to_auditors(s.manifest()).is_ok());
                 if !manifest.parts || !shown {

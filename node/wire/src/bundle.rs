@@ -337,12 +337,11 @@ mod tests {
 
     #[test]
     fn whatever_byte_is_changed_or_cut_what_is_read_is_what_would_be_written() {
-        let parts = |class: &str| BTreeMap::from([(class.to_owned(), vec![7; 30])]);
         let element = Element {
             index: 300,
-            statement: vec![0xd2; 40],
-            sealed: parts("nominal"),
-            opened: parts("core"),
+            statement: &[0xd2; 40],
+            sealed: BTreeMap::from([("nominal", &[7; 30][..])]),
+            opened: BTreeMap::from([("core", &[7; 30][..])]),
         };
         let mut held = Held::default();
         assert!([3, 4, 90, 70_000].iter().all(|index| held.push(*index)));
