@@ -36,8 +36,9 @@ fn proof() -> FieldProof {
     let tiles = TileReader::new(SIZE, |id: TileId| fs::read(log.join(id.path())).ok());
     let path = inclusion_proof(&tiles, element.index, SIZE).unwrap();
     let note = fs::read_to_string(log.join("checkpoint")).unwrap();
-    let receipt = Receipt::new(element.index, path, note).with_statement(element.statement);
-    let part = Part::from_bytes(&element.opened["core"]).unwrap();
+    let receipt =
+        Receipt::new(element.index, path, note).with_statement(element.statement.to_vec());
+    let part = Part::from_bytes(element.opened["core"]).unwrap();
     let opened = OpenedPart::of(&part, &BTreeSet::from([FIELD])).unwrap();
     FieldProof::new(receipt, BTreeMap::from([("core".to_owned(), opened)])).unwrap()
 }
