@@ -313,9 +313,8 @@ pub fn cosigned_checkpoint(
 ) -> Result<(String, u64), Refusal> {
     let reader = &context.reader;
     let best = reader
-        .cosignatures(log)
-        .iter()
-        .map(|c| c.size)
+        .cosigned_sizes(log)
+        .into_iter()
         .filter(|size| *size > index)
         .filter_map(|size| {
             Some((reader.cosignatures_at(log, size), size, reader.checkpoint_at(log, size)?))

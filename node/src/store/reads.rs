@@ -71,10 +71,11 @@ impl Reader {
     pub fn reads(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeptRead>, StoreFault> {
         let after = after.and_then(|after| hex::decode(after).ok()).unwrap_or_default();
         let first = prefixed(row::READ, &after);
+        let first = first.as_slice();
         let from = if after.is_empty() { Bound::Included(first) } else { Bound::Excluded(first) };
-        let end = Bound::Excluded(vec![row::READ + 1]);
+        let end = Bound::Excluded([row::READ + 1].as_slice());
         let mut reads = Vec::new();
-        for key in self.inner.db.range((from, end)).keys().take(limit) {
+        for key in self.inner.table.range((from, end)).keys().take(limit) {
             reads.push(self.kept_read(&key.map_err(|e| self.note(e.into()))?)?);
         }
         Ok(reads)
@@ -83,7 +84,7 @@ impl Reader {
     /// The oldest reads that no entry counts, of one member's records: of whichever has some.
     pub fn uncounted_reads(&self, limit: usize) -> Result<Vec<KeptRead>, StoreFault> {
         let mut reads: Vec<KeptRead> = Vec::new();
-        for key in self.inner.db.scan_prefix([row::UNCOUNTED]).keys().take(limit) {
+        for key in self.inner.table.scan_prefix([row::UNCOUNTED]).keys().take(limit) {
             let read = self.kept_read(&key.map_err(|e| self.note(e.into()))?)?;
             if reads.first().is_some_and(|first| first.log != read.log) {
                 break;
@@ -105,7 +106,7 @@ impl Reader {
     /// The entries that count reads of a record: whose log, and which index.
     pub fn reads_of(&self, record: &RecordId) -> Vec<(MemberId, u64)> {
         let prefix = prefixed(row::READS_OF, record.as_bytes());
-        self.list(self.inner.db.scan_prefix(prefix), usize::MAX, |_, value| read_place(value))
+        self.list(self.inner.table.scan_prefix(prefix), usize::MAX, |_, value| read_place(value))
     }
 
     fn kept_read(&self, key: &[u8]) -> Result<KeptRead, StoreFault> {
