@@ -184,7 +184,7 @@ impl Exchange {
                 facts.push(Fact::Entry {
                     log: self.own.clone(),
                     received_at: now_ms,
-                    item: entry.to_item(),
+                    item: entry.into_item(),
                 });
             }
             facts.extend(unit.facts);
@@ -210,6 +210,8 @@ impl Exchange {
             index,
             size,
         }));
+        // Whoever connects later pulls.
+        let note = note.filter(|_| !self.connected.is_empty());
         orders.extend(note.map(|note| Order::Announce { from, to: size, note }));
         orders
     }
