@@ -226,9 +226,16 @@ impl Context {
 }
 
 /// The plaintexts of an entry's core classes that the local data key can open, and the reads that
-/// an own entry counts: what the plain log files may show. They are not checked against their commitments: the gate did so for what it
-/// admitted, and an auditor does so for everything in the files.
-pub fn disclosed(data: &DataKey, reader: &Reader, item: &Item) -> BTreeMap<String, Vec<u8>> {
+/// an own entry counts: what the plain log files may show. They are not checked against their
+/// commitments: the gate did so for what it admitted, and an auditor does so for everything in the
+/// files. `last` is the audience secret used last: from class to class and from entry to entry it
+/// is mostly the same.
+pub fn disclosed(
+    data: &DataKey,
+    reader: &Reader,
+    item: &Item,
+    last: &mut Option<(AudienceId, AudienceSecret)>,
+) -> BTreeMap<String, Vec<u8>> {
     let Ok(statement) = Statement::parse(&item.statement) else { return BTreeMap::new() };
     let record = match &statement.manifest().body {
         Body::Record(record) => record,
@@ -243,8 +250,6 @@ pub fn disclosed(data: &DataKey, reader: &Reader, item: &Item) -> BTreeMap<Strin
         let secret = data.open(&secret_context(audience), &sealed)?;
         Some(AudienceSecret::from_bytes(secret.as_slice().try_into().ok()?))
     };
-    // The core classes mostly share one audience.
-    let mut last: Option<(AudienceId, AudienceSecret)> = None;
     let mut open = |class: &str| {
         let part = record.parts.get(class)?;
         let context = PartContext {
@@ -255,7 +260,7 @@ pub fn disclosed(data: &DataKey, reader: &Reader, item: &Item) -> BTreeMap<Strin
         };
         let sealed = item.sealed.get(class)?;
         if last.as_ref().is_none_or(|(audience, _)| *audience != part.audience) {
-            last = Some((part.audience, secret_of(&part.audience)?));
+            *last = Some((part.audience, secret_of(&part.audience)?));
         }
         let (_, secret) = last.as_ref()?;
         seal::open_part_unchecked(secret, context, sealed).ok().map(|bytes| bytes.to_vec())

@@ -1,5 +1,7 @@
 //! What a start takes: the store, and keys that fit the register in force.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{anyhow, bail};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::message::Item;
@@ -15,8 +17,11 @@ use crate::store::{self, Decision, Fact, Reader, Writer};
 /// can open them; what is above core never rests in clear.
 pub fn open_store(config: &Config, keys: &Keys) -> anyhow::Result<(Writer, Reader)> {
     let data = keys.data.clone();
-    let discloser =
-        move |reader: &Reader, _: &MemberId, item: &Item| context::disclosed(&data, reader, item);
+    let last = Mutex::default();
+    let discloser = move |reader: &Reader, _: &MemberId, item: &Item| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        context::disclosed(&data, reader, item, &mut last)
+    };
     Ok(store::open(&config.data_dir, &config.member, Box::new(discloser))?)
 }
 
