@@ -73,13 +73,9 @@ impl Authentic {
     }
 
     /// The entry as it is kept and sent.
-    pub fn to_item(&self) -> Item {
-        Item {
-            index: self.index,
-            statement: self.statement.bytes().to_vec(),
-            proof: Vec::new(),
-            sealed: self.sealed.clone(),
-        }
+    pub fn into_item(self) -> Item {
+        let Self { index, statement, sealed } = self;
+        Item { index, statement: statement.bytes().to_vec(), proof: Vec::new(), sealed }
     }
 }
 

@@ -300,12 +300,14 @@ fn signers(own: &MemberId, keys: &Keys, register: &Register) -> Vec<Signer> {
 /// The plaintexts of an entry's core classes that the local data key can open, and the reads that
 /// an entry of the `own` log counts: what the plain log files may show. They are not checked
 /// against their commitments: the gate did so for what it admitted, and an auditor does so for
-/// everything in the files.
+/// everything in the files. `last` is the audience secret used last: from class to class and from
+/// entry to entry it is mostly the same.
 pub fn disclosed(
     data: &DataKey,
     reader: &Reader,
     own: &MemberId,
     item: &Item,
+    last: &mut Option<(AudienceId, AudienceSecret)>,
 ) -> BTreeMap<String, Vec<u8>> {
     let Ok(statement) = Statement::parse(&item.statement) else { return BTreeMap::new() };
     let record = match &statement.manifest().body {
@@ -322,8 +324,6 @@ pub fn disclosed(
         let secret = data.open(&secret_context(audience), &sealed)?;
         Some(AudienceSecret::from_bytes(secret.as_slice().try_into().ok()?))
     };
-    // The core classes mostly share one audience.
-    let mut last: Option<(AudienceId, AudienceSecret)> = None;
     let mut open = |class: &str| {
         let part = record.parts.get(class)?;
         let context = PartContext {
@@ -334,7 +334,7 @@ pub fn disclosed(
         };
         let sealed = item.sealed.get(class)?;
         if last.as_ref().is_none_or(|(audience, _)| *audience != part.audience) {
-            last = Some((part.audience, secret_of(&part.audience)?));
+            *last = Some((part.audience, secret_of(&part.audience)?));
         }
         let (_, secret) = last.as_ref()?;
         seal::open_part_unchecked(secret, context, sealed).ok().map(|bytes| bytes.to_vec())

@@ -238,13 +238,14 @@ pub fn cosigned_checkpoint(
     index: u64,
 ) -> Result<(String, u64), Refusal> {
     let reader = &context.reader;
-    let sizes = reader.cosigned_sizes(log).into_iter().filter(|size| *size > index);
-    let best = sizes.filter_map(|size| Some((size, reader.checkpoint_at(log, size)?))).max_by_key(
-        |(size, _)| {
+    let best = reader
+        .cosigned_sizes(log, index)
+        .into_iter()
+        .filter_map(|size| Some((size, reader.checkpoint_at(log, size)?)))
+        .max_by_key(|(size, _)| {
             let count = reader.cosignatures_at(log, *size).len();
             (count, reader.pq_cosignatures_at(log, *size).len(), *size)
-        },
-    );
+        });
     let latest = || reader.checkpoint(log).ok_or_else(|| no_checkpoint(log));
     let (size, note) = best.map_or_else(latest, Ok)?;
     Ok((reader.with_cosignatures(log, size, note), size))

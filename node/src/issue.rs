@@ -151,10 +151,12 @@ impl Issuer {
         let kind = record.kind();
         let mut parts = BTreeMap::new();
         let mut sealed = BTreeMap::new();
+        let salts = fields.values().map(Vec::len).sum::<usize>() * SALT_LEN;
+        let mut drawn = Drawn::new(salts + fields.len() * seal::IV_LEN);
         for (class, fields) in fields {
             let audience =
                 audiences.get(&class).ok_or_else(|| internal("a class has no audience"))?;
-            let part = salted(fields)?;
+            let part = salted(fields, &mut drawn)?;
             let class = class.as_str().to_owned();
             let commitment = part.commitment(&id, &class);
             let context = PartContext {
@@ -164,7 +166,7 @@ impl Issuer {
                 commitment: &commitment,
             };
             let plaintext = part.to_bytes();
-            let bytes = seal::seal_part(&audience.secret, context, &plaintext, random());
+            let bytes = seal::seal_part(&audience.secret, context, &plaintext, drawn.take());
             let length = seal::padded_len(plaintext.len()) as u64;
             parts.insert(class.clone(), PartRef { commitment, length, audience: audience.id });
             sealed.insert(class, bytes);
@@ -340,21 +342,33 @@ pub fn secret_context(id: &AudienceId) -> String {
     format!("audience {}", hex::encode(id))
 }
 
-fn salted(fields: Vec<sealwire_schemas::Disclosure>) -> Result<Part, Refusal> {
-    // One call for all: each is a system call.
-    let mut salts = vec![0; SALT_LEN * fields.len()];
-    UnwrapErr(SysRng).fill_bytes(&mut salts);
-    let (salts, _) = salts.as_chunks::<SALT_LEN>();
+fn salted(fields: Vec<sealwire_schemas::Disclosure>, drawn: &mut Drawn) -> Result<Part, Refusal> {
     let disclosures = fields
         .into_iter()
-        .zip(salts)
-        .map(|(field, salt)| {
+        .map(|field| {
             let value = cbor::from_json(&field.value)
                 .ok_or_else(|| internal("a field holds a value that has no CBOR form"))?;
-            Ok(Disclosure { pointer: field.pointer, value, salt: *salt })
+            Ok(Disclosure { pointer: field.pointer, value, salt: drawn.take() })
         })
         .collect::<Result<_, Refusal>>()?;
     Part::new(disclosures).map_err(|e| internal(&e.to_string()))
+}
+
+/// Random bytes drawn in one call, since each is a system call, and given out once each.
+struct Drawn(Vec<u8>);
+
+impl Drawn {
+    fn new(length: usize) -> Self {
+        let mut bytes = vec![0; length];
+        UnwrapErr(SysRng).fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let Some(taken) = self.0.last_chunk::<N>().copied() else { return random() };
+        self.0.truncate(self.0.len() - N);
+        taken
+    }
 }
 
 fn random<const N: usize>() -> [u8; N] {

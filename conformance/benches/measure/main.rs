@@ -6,6 +6,7 @@
 //! part of what it measures. Knows nothing of the node's inside: HTTP, its files as an auditor
 //! reads them, and the public libraries of formats and standard.
 
+mod client;
 mod pipeline;
 mod process;
 mod scale;
@@ -15,7 +16,6 @@ mod tiles;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -104,15 +104,24 @@ impl Run<'_> {
             self.submission.len()
         ))?;
         say("| what | measured | limit, same run | ratio | goal | |\n|---|---|---|---|---|---|")?;
+        let only = |part: &str| std::env::args().any(|argument| argument == part);
+        if only("publish") {
+            let first = self.meet()?;
+            self.one_at_a_time(&first)?;
+            return self.in_flight(&first);
+        }
         standard::compiled(self.compiled)?;
         standard::validate(&self.record)?;
         let first = self.meet()?;
-        if std::env::args().any(|argument| argument == "standard") {
+        if only("standard") {
             return standard::import(self.binary, self.dir, self.first, &first);
         }
-        if std::env::args().any(|argument| argument == "tiles") {
+        if only("tiles") {
             self.publish_many(&first, tiles::TILES * 256, CATCH_UP)?;
             return tiles::run(self.dir, self.first, &first);
+        }
+        if only("memory") {
+            return self.many(first);
         }
         self.one_at_a_time(&first)?;
         self.in_flight(&first)?;
@@ -289,32 +298,7 @@ impl Run<'_> {
         count: u64,
         at_most: Duration,
     ) -> anyhow::Result<(u64, Duration)> {
-        let (taken, done) = (AtomicU64::new(0), AtomicU64::new(0));
-        let failed = AtomicBool::new(false);
-        let connections: Vec<_> =
-            (0..IN_FLIGHT).map(|_| node.connect()).collect::<anyhow::Result<_>>()?;
-        let begun = Instant::now();
-        let work = |mut connection: process::Connection| {
-            while begun.elapsed() < at_most
-                && !failed.load(Ordering::Relaxed)
-                && taken.fetch_add(1, Ordering::Relaxed) < count
-            {
-                connection.publish(&self.submission).inspect_err(|_| {
-                    failed.store(true, Ordering::Relaxed);
-                })?;
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            anyhow::Ok(())
-        };
-        let work = &work;
-        std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                connections.into_iter().map(|c| scope.spawn(move || work(c))).collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread.join().map_err(|_| anyhow!("a publishing thread panicked"))?
-            })
-        })?;
-        Ok((done.load(Ordering::Relaxed), begun.elapsed()))
+        client::send(node.address(), node.request(&self.submission)?, IN_FLIGHT, count, at_most)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -237,6 +237,16 @@ impl Node {
         Ok(Connection { stream: BufReader::new(stream), token: self.token.clone() })
     }
 
+    /// Where its interface listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.place.port).into()
+    }
+
+    /// The bytes of a request that publishes one submission.
+    pub fn request(&self, submission: &[u8]) -> anyhow::Result<Vec<u8>> {
+        request(&self.token, "POST", "/v1/records", submission)
+    }
+
     /// A resource as JSON, on a fresh connection.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
         let (status, body) = self.connect()?.call("GET", path, b"")?;
@@ -310,6 +320,18 @@ pub fn wait(
     Ok(begun.elapsed())
 }
 
+fn request(token: &str, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut request = Vec::with_capacity(body.len() + 512);
+    write!(
+        request,
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )?;
+    request.extend_from_slice(body);
+    Ok(request)
+}
+
 /// One HTTP/1.1 connection that is used again and again.
 pub struct Connection {
     stream: BufReader<TcpStream>,
@@ -324,15 +346,7 @@ impl Connection {
         path: &str,
         body: &[u8],
     ) -> anyhow::Result<(u16, Vec<u8>)> {
-        let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            self.token,
-            body.len()
-        )
-        .into_bytes();
-        request.extend_from_slice(body);
-        self.stream.get_mut().write_all(&request)?;
+        self.stream.get_mut().write_all(&request(&self.token, method, path, body)?)?;
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let status = line.split(' ').nth(1).context("cannot read the answer's first line")?;

@@ -233,11 +233,11 @@ fn keep(
             continue;
         }
         let index = entry.index;
-        facts.push(Fact::Entry { log: log.clone(), received_at: now_ms, item: entry.to_item() });
-        facts.extend(learnt);
         if !entry.void {
             reports.extend(learn_order(log, index, entry.statement.manifest()));
         }
+        facts.push(Fact::Entry { log: log.clone(), received_at: now_ms, item: entry.into_item() });
+        facts.extend(learnt);
         if let Some(refusal) = quarantine {
             facts.push(Fact::Decision(Decision::Quarantined {
                 log: log.clone(),

@@ -225,7 +225,7 @@ impl Exchange {
                 facts.push(Fact::Entry {
                     log: self.own.clone(),
                     received_at: now_ms,
-                    item: entry.to_item(),
+                    item: entry.into_item(),
                 });
             }
             facts.extend(unit.facts);
@@ -252,6 +252,8 @@ impl Exchange {
             index,
             size,
         }));
+        // Whoever connects later pulls.
+        let note = note.filter(|_| !self.connected.is_empty());
         orders.extend(note.map(|note| Order::Announce { from, to: size, note }));
         orders
     }

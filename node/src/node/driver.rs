@@ -58,8 +58,6 @@ type Adopting = Option<(Box<Register>, oneshot::Sender<()>)>;
 pub struct Snapshot {
     /// Size of our own log.
     pub size: u64,
-    /// Last cursor of the feed.
-    pub cursor: u64,
     /// Connected members.
     pub connected: BTreeSet<MemberId>,
     /// Per mirrored log: size mirrored, size its owner is known to have signed, size that we
@@ -94,6 +92,8 @@ pub struct Driver {
     pub orders: mpsc::Sender<Order>,
     /// Where the picture goes.
     pub snapshot: watch::Sender<Snapshot>,
+    /// Where the last cursor of the feed goes, when it moves.
+    pub cursor: watch::Sender<u64>,
     /// Counts.
     pub counters: Arc<Counters>,
 }
@@ -323,12 +323,13 @@ impl Driver {
         });
         let snapshot = Snapshot {
             size: exchange.own_size(),
-            cursor: self.context.reader.last_cursor(),
             connected: exchange.connected().clone(),
             mirrors: mirrors.collect(),
             fault: None,
         };
         self.snapshot.send_replace(snapshot);
+        let last = self.context.reader.last_cursor();
+        self.cursor.send_if_modified(|known| std::mem::replace(known, last) != last);
     }
 }
 

@@ -161,12 +161,14 @@ pub async fn start(
     let (inputs, queue) = mpsc::channel(driver::INPUT_QUEUE);
     let (orders, order_queue) = mpsc::channel(driver::ORDER_QUEUE);
     let (snapshot_sender, snapshot) = watch::channel(Snapshot::default());
+    let (cursor_sender, cursor) = watch::channel(0);
     let exchange = driver::load(&context, Default::default());
     let driver = Driver {
         context: Arc::clone(&context),
         writer,
         orders,
         snapshot: snapshot_sender,
+        cursor: cursor_sender,
         counters: Arc::clone(&counters),
     };
     for other in &forks {
@@ -186,23 +188,12 @@ pub async fn start(
         Arc::clone(&guard),
         Arc::clone(&versions),
     );
-    let (cursor_sender, cursor) = watch::channel(0);
-    let mut seen = snapshot.clone();
     let tasks = vec![
         tokio::spawn(Arc::clone(&peers).listen(events)),
         tokio::spawn(Arc::clone(&peers).perform(order_queue)),
         tokio::spawn(Arc::clone(&peers).tick()),
         tokio::spawn(Arc::clone(&peers).spread_versions(ahead)),
         tokio::spawn(Arc::clone(&versions).watch(config.register.clone())),
-        tokio::spawn(async move {
-            loop {
-                let last = seen.borrow_and_update().cursor;
-                cursor_sender.send_if_modified(|known| std::mem::replace(known, last) != last);
-                if seen.changed().await.is_err() {
-                    return;
-                }
-            }
-        }),
     ];
     let publisher = publish::Publisher::default();
     let announced = tokio::sync::Mutex::default();

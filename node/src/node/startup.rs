@@ -1,5 +1,7 @@
 //! What a start takes: the store, and keys that fit the register in force.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{anyhow, bail};
 use sealwire_wire::id::{MemberId, ed25519_thumbprint};
 use sealwire_wire::message::Item;
@@ -16,8 +18,10 @@ use crate::store::{self, Decision, Fact, Reader, Writer};
 /// clear. An entry of the read log shows who read what: names, and nothing of what was read.
 pub fn open_store(config: &Config, keys: &Keys) -> anyhow::Result<(Writer, Reader)> {
     let (data, own) = (keys.data.clone(), config.member.clone());
+    let last = Mutex::default();
     let discloser = move |reader: &Reader, _: &MemberId, item: &Item| {
-        context::disclosed(&data, reader, &own, item)
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        context::disclosed(&data, reader, &own, item, &mut last)
     };
     Ok(store::open(&config.data_dir, &config.member, Box::new(discloser))?)
 }

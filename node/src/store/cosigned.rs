@@ -4,6 +4,7 @@
 //! "the" cosignature of a member is the first kind.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use sealwire_wire::id::MemberId;
 
@@ -33,7 +34,7 @@ impl Reader {
     /// The latest cosignature of each member that cosigned a log.
     pub fn cosignatures(&self, log: &MemberId) -> Vec<Cosigned> {
         let prefix = log_key(row::COSIGNED, log);
-        self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |_, value| {
+        self.list(self.inner.table.scan_prefix(&prefix), usize::MAX, |_, value| {
             self.cosigned(Columns(value.get(16..).unwrap_or_default()).position()?)
         })
     }
@@ -41,7 +42,7 @@ impl Reader {
     /// The cosignatures over the checkpoint of exactly this size.
     pub fn cosignatures_at(&self, log: &MemberId, size: u64) -> Vec<Cosigned> {
         let prefix = log_key(row::COSIGNED, log);
-        let found = self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |key, _| {
+        let found = self.list(self.inner.table.scan_prefix(&prefix), usize::MAX, |key, _| {
             let by = Columns(key.get(prefix.len()..).unwrap_or_default()).member()?;
             let mut key = by_key(row::COSIGNED_AT, log, &by);
             key.extend_from_slice(&size.to_be_bytes());
@@ -58,7 +59,8 @@ impl Reader {
             key.extend_from_slice(&size.to_be_bytes());
             key
         };
-        let rows = self.inner.db.range(key(index.saturating_add(1))..=key(u64::MAX));
+        let (first, last) = (key(index.saturating_add(1)), key(u64::MAX));
+        let rows = self.inner.table.range((Bound::Included(&first), Bound::Included(&last)));
         let found = self.list(rows, 1, |key, value| Ok((index_of(key)?, Columns(value).u64()?)));
         found.into_iter().next()
     }
@@ -79,18 +81,23 @@ impl Reader {
 
     /// The largest size that a member cosigned with ML-DSA-44, 0 for none.
     pub fn pq_cosigned(&self, log: &MemberId, by: &MemberId) -> u64 {
-        let last = self.inner.db.scan_prefix(by_key(row::COSIGNED_PQ_AT, log, by)).next_back();
-        let size =
-            last.map(|pair| pair.map_err(StoreFault::from).and_then(|(key, _)| index_of(&key)));
-        self.or_default(size.transpose()).unwrap_or(0)
+        let last = self.inner.table.last(&by_key(row::COSIGNED_PQ_AT, log, by));
+        let size = last.map_err(StoreFault::from).map(|key| key.map(|key| index_of(&key)));
+        let size = size.and_then(Option::transpose);
+        self.or_default(size).unwrap_or(0)
     }
 
-    /// The sizes of a log whose checkpoints are worth showing: those that somebody cosigned last,
-    /// with either kind.
-    pub fn cosigned_sizes(&self, log: &MemberId) -> BTreeSet<u64> {
-        let mut sizes: BTreeSet<u64> = self.cosignatures(log).iter().map(|c| c.size).collect();
-        sizes.extend(self.cosigners(log).iter().map(|by| self.pq_cosigned(log, by)));
-        sizes.remove(&0);
+    /// The sizes above `index` whose checkpoints are worth showing: those that somebody cosigned
+    /// last, with either kind.
+    pub fn cosigned_sizes(&self, log: &MemberId, index: u64) -> BTreeSet<u64> {
+        let rows = self.inner.table.scan_prefix(log_key(row::COSIGNED, log));
+        let sizes = self.list(rows, usize::MAX, |_, value| Columns(value).u64());
+        let mut sizes: BTreeSet<u64> = sizes.into_iter().filter(|size| *size > index).collect();
+        // A member that has not cosigned that far has not done so with ML-DSA-44 either.
+        if !sizes.is_empty() {
+            let pq = self.cosigners(log).into_iter().map(|by| self.pq_cosigned(log, &by));
+            sizes.extend(pq.filter(|size| *size > index));
+        }
         sizes
     }
 
@@ -107,7 +114,7 @@ impl Reader {
     /// The members that cosigned a log.
     fn cosigners(&self, log: &MemberId) -> Vec<MemberId> {
         let prefix = log_key(row::COSIGNED, log);
-        self.list(self.inner.db.scan_prefix(&prefix), usize::MAX, |key, _| {
+        self.list(self.inner.table.scan_prefix(&prefix), usize::MAX, |key, _| {
             Columns(key.get(prefix.len()..).unwrap_or_default()).member()
         })
     }

@@ -42,8 +42,6 @@ const DISCLOSED: [&str; 4] = ["open", "core", "core.coarse", reads::CLASS];
 const WIDTH: u64 = TILE_WIDTH as u64;
 /// Length of an entry in a bundle, with its own length before it.
 const BUNDLED_LEN: u64 = 2 + ENTRY_LEN as u64;
-/// A statement file that is not marked.
-const NO_MARK: Option<&[u8]> = None;
 
 /// How far the files of one log are.
 #[derive(Default)]
@@ -74,8 +72,9 @@ impl Worker {
         Self { reader, disk, data, discloser, logs: HashMap::new() }
     }
 
-    /// Brings the files of these logs up to the index.
+    /// Hands the rows that wait over to sled, and brings the files of these logs up to the index.
     pub fn pass(&mut self, touched: &Touched) -> Result<(), StoreFault> {
+        self.reader.inner.table.hand_over().map_err(|e| self.reader.note(e.into()))?;
         if touched.register {
             self.register()?;
         }
@@ -173,8 +172,8 @@ impl Worker {
             if !fs::metadata(&path).is_ok_and(|m| m.len() > 0) {
                 let (key, mark) = (at_key(row::STALE, log, file), taken_mark(&[]));
                 // One that is marked already stays as it is.
-                let marked = self.reader.inner.db.compare_and_swap(key, NO_MARK, Some(mark));
-                marked.map_err(|e| self.reader.note(e.into()))?.ok();
+                let marked = self.reader.inner.table.swap(&key, None, Some(mark));
+                marked.map_err(|e| self.reader.note(e.into()))?;
             }
             from = (file + 1) * WIDTH;
         }
@@ -189,20 +188,19 @@ impl Worker {
         size: u64,
         tail: &mut Option<(u64, u64)>,
     ) -> Result<(), StoreFault> {
-        let db = &self.reader.inner.db;
-        let swap = |key: &[u8], from: &[u8], to: Option<&[u8]>| {
-            let swapped = db.compare_and_swap(key, Some(from), to);
-            swapped.map(|s| s.is_ok()).map_err(|e| self.reader.note(e.into()))
+        let table = &self.reader.inner.table;
+        let swap = |key: &[u8], from: &[u8], to: Option<Vec<u8>>| {
+            table.swap(key, Some(from), to).map_err(|e| self.reader.note(e.into()))
         };
         let (mut complete, mut done) = (BTreeSet::new(), Vec::new());
-        for mark in db.scan_prefix(log_key(row::STALE, log)) {
+        for mark in table.scan_prefix(log_key(row::STALE, log)) {
             let (key, mark) = mark.map_err(|e| self.reader.note(e.into()))?;
             let file = key.last_chunk::<8>().map(|b| u64::from_be_bytes(*b));
             let file = file.ok_or(StoreFault::Row)?;
             // Taken over before the file is written: what a commit marks from here on is behind
             // once more, and nothing else is.
             let (lowest, taken) = (Columns(&mark).u64()?, taken_mark(&mark));
-            if !swap(&key, &mark, Some(&taken))? {
+            if !swap(&key, &mark, Some(taken.clone()))? {
                 // Marked again just now; the commit that did so has asked for another pass.
                 continue;
             }

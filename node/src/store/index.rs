@@ -1,14 +1,15 @@
 //! The index: rows in sled, derived from the journal.
 //!
-//! All rows live in one tree, so that one sled batch applies one commit as a whole, together
-//! with the journal position that it stands for. [`Stage::apply`] is the only code that turns a
+//! The rows of one commit become visible as a whole, and reach sled as a whole ([`super::table`]),
+//! together with the journal position that they stand for. [`Stage::apply`] is the only code that turns a
 //! fact into rows: live commits and replay go through it alike, and applying a fact twice
 //! changes nothing.
 //!
 //! This module knows nothing of files beside the index, and of no rule that decides whether a
 //! fact ought to be believed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{leaf_hash, node_hash};
@@ -22,6 +23,7 @@ use super::rows::{
     Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, place_value,
     prefixed, read_place, row,
 };
+use super::table::{Rows, Table};
 use crate::journal::Position;
 
 /// What changed for the log files.
@@ -35,8 +37,8 @@ pub(super) struct Touched {
 
 /// Rows of one commit, not yet applied: reads see them, nobody else does.
 pub(super) struct Stage<'a> {
-    db: &'a sled::Db,
-    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    table: &'a Table,
+    rows: Rows,
     touched: Touched,
     /// The state after this commit.
     pub state: State,
@@ -44,21 +46,17 @@ pub(super) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Begins a commit on top of what the index holds.
-    pub fn new(db: &'a sled::Db, state: State) -> Self {
-        Self { db, rows: BTreeMap::new(), touched: Touched::default(), state }
+    pub fn new(table: &'a Table, state: State) -> Self {
+        Self { table, rows: Rows::new(), touched: Touched::default(), state }
     }
 
-    /// Applies all rows as one batch.
-    pub fn finish(self) -> Result<(State, Touched), StoreFault> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in self.rows {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
+    /// Makes all rows visible; hands over to sled what waits, if that has become much.
+    pub fn finish(mut self) -> Result<(State, Touched), StoreFault> {
+        let state = self.state.to_value();
+        self.put(vec![row::STATE], state);
+        if self.table.put(self.rows) > MAX_WAITING {
+            self.table.hand_over()?;
         }
-        batch.insert(&[row::STATE], self.state.to_value());
-        self.db.apply_batch(batch)?;
         Ok((self.state, self.touched))
     }
 
@@ -115,11 +113,13 @@ impl<'a> Stage<'a> {
         at: Position,
     ) -> Result<(), StoreFault> {
         let key = at_key(row::ENTRY, log, item.index);
-        if self.get(&key)?.is_some() {
+        let size = self.ensure_log(log)?;
+        let ours = *log == self.state.own;
+        // All entries of the own log are there up to its size, and none beyond.
+        if if ours { item.index < size } else { self.get(&key)?.is_some() } {
             return Ok(());
         }
-        let size = self.ensure_log(log)?;
-        if *log == self.state.own {
+        if ours {
             // Refused before the journal by `Writer::commit`; a journal that says so is damaged.
             if item.index != size {
                 return Err(StoreFault::OutOfOrder { log: log.clone(), index: item.index, size });
@@ -143,7 +143,9 @@ impl<'a> Stage<'a> {
     fn describe(&mut self, log: &MemberId, item: &Item) -> Result<u64, StoreFault> {
         let Ok(statement) = Statement::parse(&item.statement) else { return Ok(0) };
         let place = place_value(log, item.index);
-        if let Some(content) = content_digest(&item.statement) {
+        // Nobody else can have signed a content of ours: a replay is looked for among the others'.
+        let theirs = *log != self.state.own;
+        if let Some(content) = theirs.then(|| content_digest(&item.statement)).flatten() {
             let key = prefixed(row::CONTENT, &content.0);
             if self.get(&key)?.is_none() {
                 self.put(key, place.clone());
@@ -401,17 +403,17 @@ impl<'a> Stage<'a> {
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
         match self.rows.get(key) {
-            Some(staged) => Ok(staged.clone()),
-            None => Ok(self.db.get(key)?.map(|value| value.to_vec())),
+            Some(staged) => Ok(staged.as_ref().map(|value| value.to_vec())),
+            None => Ok(self.table.get(key)?.map(|value| value.to_vec())),
         }
     }
 
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.rows.insert(key, Some(value));
+        self.rows.insert(key.into(), Some(value.into()));
     }
 
     pub(super) fn remove(&mut self, key: Vec<u8>) {
-        self.rows.insert(key, None);
+        self.rows.insert(key.into(), None);
     }
 
     /// Keys in `[first, last)` that hold a value.
@@ -429,18 +431,19 @@ impl<'a> Stage<'a> {
         if first >= last {
             return Ok(Vec::new());
         }
+        let ends = (Bound::Included(first), Bound::Excluded(last));
         let mut keys = BTreeSet::new();
-        for key in self.db.range(first..last).keys() {
+        for key in self.table.range(ends).keys() {
             let key = key?;
             if keys.len() == limit {
                 break;
             }
-            if !self.rows.contains_key(key.as_ref()) {
+            if !self.rows.contains_key(&key) {
                 keys.insert(key.to_vec());
             }
         }
-        let staged = self.rows.range(first.to_vec()..last.to_vec());
-        keys.extend(staged.filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()));
+        let staged = self.rows.range::<[u8], _>(ends);
+        keys.extend(staged.filter(|(_, value)| value.is_some()).map(|(key, _)| key.to_vec()));
         Ok(keys.into_iter().take(limit).collect())
     }
 }
@@ -474,6 +477,8 @@ fn byte_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     bytes.split_at_checked(head + len)
 }
 
+/// Rows that may wait in memory, some 1 MiB; the log files' thread mostly takes them much earlier.
+const MAX_WAITING: usize = 8192;
 /// Most ranges kept of denials that reach beyond the leaves known.
 const MAX_DENIED_AHEAD: usize = 4096;
 

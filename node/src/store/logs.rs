@@ -65,9 +65,13 @@ impl LogFiles {
             return;
         }
         let mut queue = self.shared.lock();
+        let first = !queue.has_work();
         queue.touched.logs.extend(touched.logs);
         queue.touched.register |= touched.register;
-        self.shared.changed.notify_all();
+        // Where there was work before, the thread is not waiting for it.
+        if first {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Waits until the files say what the index says, or a pass has failed.

@@ -1,8 +1,8 @@
 //! The store: derived views over the journal, and the one way to write.
 //!
 //! [`Writer::commit`] appends facts to the journal, which makes them durable, and only then
-//! applies them to the index ([`index`]), which makes them visible; the log files ([`logs`])
-//! follow on a thread of their own, within a fraction of a second. Index and files are derived
+//! applies them to the index ([`index`]), which makes them visible; sled ([`table`]) and the log
+//! files ([`logs`]) follow on a thread of their own, within a fraction of a second. Index and files are derived
 //! and may be lost at any time: [`open`] replays what the index has not seen, by the same code
 //! that serves live commits, and rebuilds it whole if it is missing, damaged or of another
 //! journal. Merkle proofs come from subtree hashes in the index, never from the files.
@@ -28,6 +28,7 @@ mod reads;
 mod recent;
 mod room;
 mod rows;
+mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use self::reads::{KeptRead, ReadCursor};
 use self::recent::Recent;
 pub use self::room::{RESERVE as RESERVE_BYTES, free as free_bytes};
 use self::rows::{State, row};
+use self::table::Table;
 use crate::journal::{
     AppendError, Disk, Frame, Journal, JournalFault, JournalReader, Options, Position, System,
 };
@@ -211,9 +213,10 @@ fn open_on(
     let (journal, _recovery) = Journal::open_on(disk.clone(), &dir, sizes)?;
     let frames = journal.reader();
     let (db, state) = open_index(data, own, &frames)?;
-    let state = replay(&db, state, &frames)?;
+    let table = Table::new(db);
+    let state = replay(&table, state, &frames)?;
     let inner = Inner {
-        db,
+        table,
         journal: frames,
         recent: Recent::default(),
         data: data.to_owned(),
@@ -277,7 +280,7 @@ impl Writer {
         frames: &[Frame],
         positions: &[Position],
     ) -> Result<(), StoreFault> {
-        let mut stage = Stage::new(&self.reader.inner.db, self.state.clone());
+        let mut stage = Stage::new(&self.reader.inner.table, self.state.clone());
         for (fact, position) in facts.iter().zip(positions) {
             stage.apply(fact, *position)?;
         }
@@ -391,7 +394,7 @@ fn usable_index(
 }
 
 /// Applies what the index has not seen, by the same code as a live commit.
-fn replay(db: &sled::Db, mut state: State, journal: &JournalReader) -> Result<State, StoreFault> {
+fn replay(table: &Table, mut state: State, journal: &JournalReader) -> Result<State, StoreFault> {
     let seen = state.applied.as_ref().map(|(position, _)| *position);
     let mut frames = journal.scan(seen.unwrap_or(Position::START));
     if seen.is_some() {
@@ -399,7 +402,7 @@ fn replay(db: &sled::Db, mut state: State, journal: &JournalReader) -> Result<St
     }
     let (mut replayed, mut done) = (0u64, false);
     while !done {
-        let mut stage = Stage::new(db, state);
+        let mut stage = Stage::new(table, state);
         let (mut facts, mut bytes) = (0, 0);
         while facts < REPLAY_FACTS && bytes < REPLAY_BYTES {
             let Some(next) = frames.next() else {
@@ -415,6 +418,7 @@ fn replay(db: &sled::Db, mut state: State, journal: &JournalReader) -> Result<St
         replayed += facts as u64;
         state = stage.finish()?.0;
     }
+    table.hand_over()?;
     if replayed > 0 {
         tracing::info!(facts = replayed, "index has caught up with the journal");
     }

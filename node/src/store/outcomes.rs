@@ -21,7 +21,7 @@ impl Reader {
         let mut end = prefix.clone();
         end.extend_from_slice(&[u8::MAX; 17]);
         let from = after.map_or(Bound::Included(prefix.as_slice()), Bound::Excluded);
-        let rows = self.inner.db.range::<&[u8], _>((from, Bound::Excluded(end.as_slice())));
+        let rows = self.inner.table.range((from, Bound::Excluded(end.as_slice())));
         let (mut bytes, mut last) = (Vec::new(), None);
         for key in rows.keys() {
             let key = key.map_err(|e| self.note(e.into()))?;

@@ -6,6 +6,7 @@
 //!
 //! This module knows nothing of keys: what is sealed stays sealed.
 
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -24,6 +25,7 @@ use super::rows::{
     Columns, State, at_key, control_key, idempotent_key, log_key, node_key, prefixed, read_place,
     row,
 };
+use super::table::{Range, Table};
 use crate::journal::{JournalReader, Position};
 
 /// An entry as stored.
@@ -40,7 +42,7 @@ pub struct StoredEntry {
 }
 
 pub(super) struct Inner {
-    pub db: sled::Db,
+    pub table: Table,
     pub journal: JournalReader,
     pub recent: Recent,
     pub data: PathBuf,
@@ -64,7 +66,7 @@ impl Reader {
         let Fact::Entry { mut item, .. } = self.fact(columns.position()?)? else {
             return Err(self.damaged());
         };
-        for key in self.inner.db.scan_prefix(at_key(row::LATE, log, index)).keys() {
+        for key in self.inner.table.scan_prefix(at_key(row::LATE, log, index)).keys() {
             let key = key.map_err(|e| self.note(e.into()))?;
             let at = key.last_chunk::<16>().ok_or_else(|| self.damaged())?;
             let Fact::Parts { sealed, .. } = self.fact(Position::from_bytes(at))? else {
@@ -98,7 +100,8 @@ impl Reader {
     pub fn feed(&self, after: u64, limit: usize) -> Vec<(u64, MemberId, u64)> {
         let first = prefixed(row::FEED, &after.saturating_add(1).to_be_bytes());
         let last = prefixed(row::FEED, &[0xff; 9]);
-        self.list(self.inner.db.range(first..last), limit, |key, value| {
+        let rows = self.inner.table.range((Bound::Included(&first), Bound::Excluded(&last)));
+        self.list(rows, limit, |key, value| {
             let (log, index) = read_place(value)?;
             Ok((Columns(key.get(1..).unwrap_or_default()).u64()?, log, index))
         })
@@ -116,7 +119,7 @@ impl Reader {
 
     /// Logs of which anything is known.
     pub fn logs(&self) -> Vec<MemberId> {
-        self.list(self.inner.db.scan_prefix([row::LOG]), usize::MAX, |key, _| {
+        self.list(self.inner.table.scan_prefix([row::LOG]), usize::MAX, |key, _| {
             Columns(key.get(1..).unwrap_or_default()).member()
         })
     }
@@ -167,13 +170,14 @@ impl Reader {
 
     /// Statement digests of the leaves from `from` on.
     pub fn leaves(&self, log: &MemberId, from: u64, limit: usize) -> Vec<Digest> {
-        let range = at_key(row::LEAF, log, from)..=at_key(row::LEAF, log, u64::MAX);
-        self.list(self.inner.db.range(range), limit, |_, value| Ok(Digest(Columns(value).take()?)))
+        let (first, last) = (at_key(row::LEAF, log, from), at_key(row::LEAF, log, u64::MAX));
+        let rows = self.inner.table.range((Bound::Included(&first), Bound::Included(&last)));
+        self.list(rows, limit, |_, value| Ok(Digest(Columns(value).take()?)))
     }
 
     /// Indexes below the mirrored size with neither an entry nor a denial that covers them.
     pub fn missing(&self, log: &MemberId, limit: usize) -> Vec<u64> {
-        let rows = self.inner.db.scan_prefix(log_key(row::MISSING, log));
+        let rows = self.inner.table.scan_prefix(log_key(row::MISSING, log));
         self.list(rows, limit, |key, _| index_of(key))
     }
 
@@ -187,7 +191,7 @@ impl Reader {
 
     /// All audience secrets, each as it was kept last.
     pub fn secrets(&self) -> Vec<(AudienceId, MemberId, Vec<u8>)> {
-        self.list(self.inner.db.scan_prefix([row::SECRET]), usize::MAX, |_, at| {
+        self.list(self.inner.table.scan_prefix([row::SECRET]), usize::MAX, |_, at| {
             self.secret_fact(Columns(at).position()?)
         })
     }
@@ -208,7 +212,7 @@ impl Reader {
     /// Who quarantined an entry of the own log, with code and text.
     pub fn refused_by(&self, index: u64) -> Vec<(MemberId, String, String)> {
         let prefix = prefixed(row::REFUSED_BY, &index.to_be_bytes());
-        self.list(self.inner.db.scan_prefix(prefix), usize::MAX, |_, at| {
+        self.list(self.inner.table.scan_prefix(prefix), usize::MAX, |_, at| {
             match self.fact(Columns(at).position()?)? {
                 Fact::Decision(Decision::RefusedBy { member, code, text, .. }) => {
                     Ok((member, code, text))
@@ -220,7 +224,7 @@ impl Reader {
 
     /// Adopted register versions as received, in the order of their adoption.
     pub fn register_versions(&self) -> Vec<Vec<u8>> {
-        self.list(self.inner.db.scan_prefix([row::REGISTER]), usize::MAX, |_, at| {
+        self.list(self.inner.table.scan_prefix([row::REGISTER]), usize::MAX, |_, at| {
             match self.fact(Columns(at).position()?)? {
                 Fact::Register { bytes } => Ok(bytes),
                 _ => Err(self.damaged()),
@@ -230,7 +234,7 @@ impl Reader {
 
     /// Entries of a kind that is not a record (`key`, `audience`, `register`), in order of arrival.
     pub fn control_entries(&self, kind: &str) -> Vec<(MemberId, u64)> {
-        let rows = self.inner.db.scan_prefix(control_key(kind));
+        let rows = self.inner.table.scan_prefix(control_key(kind));
         self.list(rows, usize::MAX, |_, value| read_place(value))
     }
 
@@ -301,13 +305,14 @@ impl Reader {
         to: u64,
         limit: usize,
     ) -> Result<Vec<u64>, StoreFault> {
-        let range = at_key(row::ENTRY, log, from)..at_key(row::ENTRY, log, to);
-        let keys = self.inner.db.range(range).keys().take(limit);
+        let (first, last) = (at_key(row::ENTRY, log, from), at_key(row::ENTRY, log, to));
+        let ends = (Bound::Included(first.as_slice()), Bound::Excluded(last.as_slice()));
+        let keys = self.inner.table.range(ends).keys().take(limit);
         keys.map(|key| index_of(&key.map_err(|e| self.note(e.into()))?)).collect()
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreFault> {
-        self.inner.db.get(key).map_err(|e| self.note(e.into()))
+        self.inner.table.get(key).map_err(|e| self.note(e.into()))
     }
 
     /// Remembers a fault, so that nothing more is committed and the next start rebuilds.
@@ -365,7 +370,7 @@ impl Reader {
 
     pub(super) fn list<T>(
         &self,
-        rows: sled::Iter,
+        rows: Range,
         limit: usize,
         read: impl Fn(&[u8], &[u8]) -> Result<T, StoreFault>,
     ) -> Vec<T> {

@@ -112,13 +112,14 @@ impl Reader {
         after: Option<ReadCursor>,
         limit: usize,
     ) -> Result<Vec<KeptRead>, StoreFault> {
-        let from = match after {
-            Some(ReadCursor(after)) => Bound::Excluded(prefixed(row::READ, &after)),
-            None => Bound::Included(vec![row::READ]),
+        let after = after.map(|ReadCursor(after)| prefixed(row::READ, &after));
+        let from = match &after {
+            Some(after) => Bound::Excluded(after.as_slice()),
+            None => Bound::Included([row::READ].as_slice()),
         };
-        let end = Bound::Excluded(vec![row::READ + 1]);
+        let end = Bound::Excluded([row::READ + 1].as_slice());
         let mut reads = Vec::new();
-        for key in self.inner.db.range((from, end)).keys().take(limit) {
+        for key in self.inner.table.range((from, end)).keys().take(limit) {
             reads.push(self.kept_read(&key.map_err(|e| self.note(e.into()))?)?);
         }
         Ok(reads)
@@ -127,7 +128,7 @@ impl Reader {
     /// The oldest reads that no entry counts, of one member's records: of whichever has some.
     pub fn uncounted_reads(&self, limit: usize) -> Result<Vec<KeptRead>, StoreFault> {
         let mut reads: Vec<KeptRead> = Vec::new();
-        for key in self.inner.db.scan_prefix([row::UNCOUNTED]).keys().take(limit) {
+        for key in self.inner.table.scan_prefix([row::UNCOUNTED]).keys().take(limit) {
             let read = self.kept_read(&key.map_err(|e| self.note(e.into()))?)?;
             if reads.first().is_some_and(|first| first.log != read.log) {
                 break;
@@ -149,7 +150,7 @@ impl Reader {
     /// How often each class of a record was read at `by`, as the entries of its log count.
     pub fn reads_of(&self, record: &RecordId, by: &MemberId) -> BTreeMap<String, u64> {
         let prefix = reads_of_key(record, by);
-        let rows = self.inner.db.scan_prefix(&prefix);
+        let rows = self.inner.table.scan_prefix(&prefix);
         let counts = self.list(rows, MAX_CLASSES, |key, value| {
             let class = Columns(key.get(prefix.len()..).unwrap_or_default()).text()?;
             Ok((class.to_owned(), Columns(value).u64()?))

@@ -93,8 +93,8 @@ fn everything_is_visible_after_its_commit() {
     assert_eq!(stored.item.statement, signed(&own, 7, false).bytes());
     assert_eq!(r.locate(&record_id(&own, 7)), Some((own.clone(), 7)));
     assert_eq!(
-        r.known_content(&signed(&own, 7, false).content_digest()),
-        Some((own.clone(), 7)),
+        r.known_content(&signed(&sg, 2, false).content_digest()),
+        Some((sg.clone(), 2)),
         "the digest of the Sig_structure is that of the wire crate"
     );
     let late = r.entry(&sg, 2).unwrap().unwrap();
@@ -176,7 +176,8 @@ fn an_index_found_damaged_in_use_stops_commits_and_is_rebuilt() {
     let mut world = full_world();
     let expected = world.answers();
     let key = rows::at_key(row::LEAF, &id("ID"), 3);
-    world.reader().inner.db.insert(key, b"short".as_slice()).unwrap();
+    let short = Some(b"short".as_slice().into());
+    world.reader().inner.table.put(table::Rows::from([(key.into(), short)]));
     assert_eq!(world.reader().leaf(&id("ID"), 3), None);
     assert!(world.reader().fault().is_some());
     let refused = world.writer().commit(&[entry(&id("ID"), 300)]).unwrap_err();
