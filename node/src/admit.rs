@@ -74,7 +74,7 @@ impl Authentic {
 
     /// The entry as it is kept and sent.
     pub fn into_item(self) -> Item {
-        let Self { index, statement, sealed } = self;
+        let Self { index, statement, sealed, void: _ } = self;
         Item { index, statement: statement.bytes().to_vec(), proof: Vec::new(), sealed }
     }
 }

@@ -276,7 +276,7 @@ impl Exchange {
         for entry in entries {
             frontier.push(merkle::leaf_hash(&leaf_data(&entry.statement.digest())));
             learn.extend(learn_order(&self.own, entry.index, entry.statement.manifest()));
-            let (log, item) = (self.own.clone(), entry.to_item());
+            let (log, item) = (self.own.clone(), entry.into_item());
             facts.push(Fact::Entry { log, received_at: now_ms, item });
         }
         let Checkpoint { size, root, .. } = &head.checkpoint;

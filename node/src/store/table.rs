@@ -299,11 +299,11 @@ mod tests {
             }
             let rows: Vec<_> = expected.clone().into_iter().collect();
             prop_assert_eq!(all(&table), rows);
-            let last = table.last(&[]).unwrap().map(|key| key.to_vec());
-            prop_assert_eq!(last.as_ref(), expected.keys().next_back());
+            let highest = table.last(&[]).unwrap().map(|key| key.to_vec());
+            prop_assert_eq!(highest.as_ref(), expected.keys().next_back());
             for key in 0..12 {
-                let last = table.last(&[key]).unwrap().map(|key| key.to_vec());
-                prop_assert_eq!(last, expected.contains_key(&vec![key, 7]).then(|| vec![key, 7]));
+                let found = table.last(&[key]).unwrap().map(|key| key.to_vec());
+                prop_assert_eq!(found, expected.contains_key(&vec![key, 7]).then(|| vec![key, 7]));
             }
             let (first, last) = ([first, 7], [last, 7]);
             let range = table.range((Bound::Included(&first), Bound::Excluded(&last)));
