@@ -2,6 +2,7 @@
 //! door through which HTTP and the command line publish and read.
 
 mod adopt;
+mod announce;
 mod catch_up;
 mod draft;
 mod drafts;
@@ -129,7 +130,7 @@ pub async fn start(
     }
     let locodes = config.locodes.as_deref().map(locodes::read).transpose().map_err(Unusable)?;
     let federation = register.federation().to_owned();
-    let topics = peers::topics(&register, &config.member);
+    let topics = announce::topics(&register, &config.member);
     let peers_listed = listed_peers(&register, &config.member);
     let active: BTreeSet<MemberId> =
         active_peers(&register, &config.member).map(|m| m.id.clone()).collect();

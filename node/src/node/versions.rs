@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 
 use super::adopt::{self, Place};
 use super::driver::{Message, unix_ms};
-use super::{Guard, active_peers, listed_peers, peers, quorum, startup};
+use super::{Guard, active_peers, announce, listed_peers, quorum, startup};
 
 /// Members waiting to be asked; who finds no room is asked in a later round.
 const AHEAD: usize = 64;
@@ -106,7 +106,7 @@ impl Versions {
         if let Err(cause) = self.gossip.set_peers(listed_peers(&register, own)).await {
             tracing::error!(%cause, "cannot take the peers of the new register; start this node again");
         }
-        let topics = peers::topics(&register, own).into_iter().collect();
+        let topics = announce::topics(&register, own).into_iter().collect();
         if let Err(cause) = self.gossip.set_topics(topics).await {
             tracing::error!(%cause, "cannot take the topics of the new register; start this node again");
         }
