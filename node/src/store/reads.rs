@@ -248,7 +248,7 @@ mod tests {
         world.writer().commit(&facts.concat()).unwrap();
         let seen = |world: &World| {
             let of = |by| world.reader().reads_of(&record, &id(by));
-            (of("SG"), of("AU"), of("S"))
+            (of("SG"), of("AU"), of("SG-RCL"))
         };
         let expected = (
             BTreeMap::from([("nominal".to_owned(), 1), ("operational".to_owned(), 7)]),
