@@ -132,7 +132,12 @@ fn reasons(node: &Node) -> String {
 
 #[test]
 fn entries_lost_with_the_disk_are_taken_back_from_those_who_hold_them_and_signing_goes_on() {
-    let mut world = World::started();
+    let mut world = World::new();
+    world.node_mut("ID").cover();
+    for member in ["ID", "SG", "AU"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
     let (backup, config) = (world.dir().join("backup"), world.node("ID").config());
     done(&["backup", "--config", text(&config), "--out", text(&backup), "--with-keys"]);
     // After the backup: one for all, one that SG alone holds, one for all again.

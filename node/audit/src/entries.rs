@@ -235,13 +235,10 @@ impl Check<'_> {
             let element = Element::next(&mut rest).map_err(|cause| {
                 Failure(Verdict::Refuted, format!("statement file {file}: {cause}"))
             })?;
-            if self.scope.bundled
-                && element.index != std::mem::replace(&mut next, element.index.saturating_add(1))
-            {
+            let due = std::mem::replace(&mut next, element.index.saturating_add(1));
+            if self.scope.bundled && (element.index != due || element.index >= past) {
                 let index = element.index;
-                return refuted(format!(
-                    "statement file {file}: entry {index} is out of its place"
-                ));
+                return refuted(format!("statement file {file}: entry {index} is out of its place"));
             }
             // The log may have grown since the checkpoint was written.
             if element.index >= self.leaves.len() as u64 {
