@@ -225,11 +225,11 @@ pub(crate) fn text<'a>(what: &'static str, encoded: &'a [u8]) -> Option<&'a str>
     }
 }
 
-/// The integer that is the item `encoded`, if it is one that 64 bits hold.
-pub(crate) fn integer(what: &'static str, encoded: &[u8]) -> Option<i64> {
+/// The integer that is the item `encoded`, if it is one: from -2^64 to 2^64 - 1.
+pub(crate) fn integer(what: &'static str, encoded: &[u8]) -> Option<i128> {
     match Strict::new(what, encoded).head() {
-        Ok(Head::Positive(n)) => i64::try_from(n).ok(),
-        Ok(Head::Negative(n)) => i64::try_from(-1 - i128::from(n)).ok(),
+        Ok(Head::Positive(n)) => Some(n.into()),
+        Ok(Head::Negative(n)) => Some(-1 - i128::from(n)),
         _ => None,
     }
 }

@@ -161,4 +161,11 @@ fn fields_of_arrays_tags_and_sequences_are_those_named() {
     assert_eq!(labels.take_u64(1_u64), Ok(2));
     assert_eq!(labels.take(4_u64).map(|item| integer("test", item)), Ok(Some(-1)));
     assert!(Fields::of_labels("test", &hex::decode("a12001").unwrap()).is_err(), "below 0");
+    for (encoded, expected) in [
+        ("1bffffffffffffffff", Some(i128::from(u64::MAX))),
+        ("3bffffffffffffffff", Some(-1 - i128::from(u64::MAX))),
+        ("4100", None),
+    ] {
+        assert_eq!(integer("test", &hex::decode(encoded).unwrap()), expected, "{encoded}");
+    }
 }

@@ -72,7 +72,7 @@ impl Sign1 {
         let signature = fields.take_fixed("signature")?;
 
         let mut header = Fields::of_labels(what, protected)?;
-        if cbor::integer(what, header.take(ALG)?) != Some(ALG_ED25519) {
+        if cbor::integer(what, header.take(ALG)?) != Some(ALG_ED25519.into()) {
             return Err(cbor::shape(what, "alg", "Ed25519 (-19)"));
         }
         let key_id = Digest(header.take_fixed(KEY_ID)?);
