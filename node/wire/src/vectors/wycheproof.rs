@@ -152,8 +152,8 @@ fn mlkem_768_agrees_on_the_keys_and_secrets_of_wycheproof() {
             (Some(seed), Some(sealed)) => {
                 let (secret, public) = MlKem768::from_seed(&seed);
                 let shared = secret.decapsulate(&sealed);
-                public.to_bytes().as_slice() == &**test.encaps_key.as_ref().unwrap()
-                    && shared.as_slice() == &**test.shared_secret.as_ref().unwrap()
+                public.to_bytes().as_slice() == test.encaps_key.as_deref().unwrap()
+                    && shared.as_slice() == test.shared_secret.as_deref().unwrap()
             }
             _ => false,
         };
@@ -174,8 +174,8 @@ fn mlkem_768_seals_for_the_keys_of_wycheproof_and_refuses_bad_ones() {
         let held = public.is_some_and(|public| {
             let chosen = ml_kem::B32::try_from(test.msg.as_deref().unwrap()).unwrap();
             let (sealed, shared) = public.encapsulate_deterministic(&chosen);
-            sealed.as_slice() == &**test.ct.as_ref().unwrap()
-                && shared.as_slice() == &**test.shared_secret.as_ref().unwrap()
+            sealed.as_slice() == test.ct.as_deref().unwrap()
+                && shared.as_slice() == test.shared_secret.as_deref().unwrap()
         });
         assert_eq!(held, valid(test.result), "case {}: {}", test.tc_id, test.comment);
         counts[usize::from(held)] += 1;
