@@ -139,9 +139,10 @@ write_registers() {
 
 # Each reader prints `N passed, 0 failed` last; no claim at all is a failure.
 run_reader() {
-    local script=$1 said
+    local script=$1 program=$SEALWIRE_PYTHON said
     shift
-    said=$("$SEALWIRE_PYTHON" "$script" "$@")
+    [ "${script##*.}" != mjs ] || program=node
+    said=$("$program" "$script" "$@")
     printf '%s: %s\n' "$(basename "$script")" "$said"
     grep -Eqx '[1-9][0-9]* passed, 0 failed' <<<"$(tail -n 1 <<<"$said")"
 }
@@ -152,7 +153,7 @@ test_second() {
     registers=$(mktemp -d)
     trap 'rm -rf "$registers"' EXIT
     write_registers "$registers" >/dev/null
-    for script in conformance/second/*.py; do
+    for script in conformance/second/*.py conformance/second/*.mjs; do
         case $(basename "$script") in
         register_tuf.py) run_reader "$script" "$registers"/[123].root.json ;;
         *) run_reader "$script" ;;

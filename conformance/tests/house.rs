@@ -1,13 +1,17 @@
 //! The rules of the house, held by a test: which module and crate may know of which, how long a
 //! file may be, what may not stand in it, and that every dependency has been justified.
 //!
-//! Reads the sources as text and knows nothing of what they do.
+//! Reads the sources as text and knows nothing of what they do. That every threat of SECURITY.md is
+//! linked to a test is in `house/threats.rs`.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test: a panic is its failure")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+#[path = "house/threats.rs"]
+mod threats;
 
 /// The floors of `node/src`, from the top. A module may name those further down, and none on its
 /// own floor or above.

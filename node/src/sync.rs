@@ -5,10 +5,10 @@
 //! state but the register, the keys and the store's reader, so that a verdict never waits for
 //! our own disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealwire_wire::checkpoint::SignedCheckpoint;
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, MAX_PULL_LEAVES, Range, Request, Response};
 use sealwire_wire::register::Status;
@@ -204,6 +204,7 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
     let register = context.register();
     // An audience secret that comes in the same message opens the records after it.
     let mut learnt = Vec::new();
+    let mut contents = BTreeMap::new();
     let mut admitted = Vec::with_capacity(entries.len());
     for entry in entries {
         let log = entry.statement.claims().issuer.clone();
@@ -231,21 +232,26 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
         let quarantine = match entry.void {
             true => Err(admit::void(&log, entry.index)),
             false => admit::admit(&register, &entry.statement, content)
-                .and_then(|()| first_of_its_content(context, &log, &entry)),
+                .and_then(|()| first_of_its_content(context, &contents, &log, &entry)),
         };
         let quarantine = quarantine.err();
+        contents.entry(entry.statement.content_digest()).or_insert(entry.index);
         admitted.push(Admitted { entry, quarantine, facts });
     }
     Ok(admitted)
 }
 
-/// A content that was logged before, here or in another log, is a replay.
+/// A content that was logged before, here or in another log, is a replay. `contents` are those of
+/// the entries of this log that came in the same message, each with its first index.
 fn first_of_its_content(
     context: &Context,
+    contents: &BTreeMap<Digest, u64>,
     log: &MemberId,
     entry: &Authentic,
 ) -> Result<(), Refusal> {
-    let known = context.reader.known_content(&entry.statement.content_digest());
+    let digest = entry.statement.content_digest();
+    let before = || contents.get(&digest).map(|index| (log.clone(), *index));
+    let known = context.reader.known_content(&digest).or_else(before);
     match known.filter(|(other, index)| other != log || *index != entry.index) {
         None => Ok(()),
         Some((other, index)) => Err(Refusal::new(
@@ -262,7 +268,7 @@ fn matching(
     context: &Context,
     log: &MemberId,
     items: &[Item],
-    leaf_of: impl Fn(u64) -> Option<sealwire_wire::id::Digest>,
+    leaf_of: impl Fn(u64) -> Option<Digest>,
 ) -> Result<Vec<Admitted>, NotTaken> {
     let register = context.register();
     let mut entries = Vec::with_capacity(items.len());

@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ed25519_dalek::SigningKey;
+use sealwire_wire::bundle::Outcome;
+use sealwire_wire::checkpoint::{self, Checkpoint};
+use sealwire_wire::id::Digest;
+use sealwire_wire::merkle::{Frontier, leaf_hash};
 use sealwire_wire::message::{Announcement, Item, Request, Response};
 use sealwire_wire::note::Note;
-use sealwire_wire::statement::{Claims, Statement, sign};
+use sealwire_wire::statement::{
+    Body, Claims, Manifest, RegisterManifest, Statement, leaf_data, sign,
+};
 use serde_json::{Value, json};
 
 use crate::world::{
@@ -423,4 +429,60 @@ fn cosignatures_go_to_the_owner_alone_and_never_into_gossip() {
         assert_eq!(note.signatures().len(), 1, "the log's own alone: {note}");
     }
     listener.leave();
+}
+
+#[test]
+fn a_statement_that_its_member_logs_again_is_quarantined() {
+    let mut world = World::new();
+    for member in ["ID", "SG"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
+    let mut liar = Liar::in_place_of(&world, "AU");
+    world.node("SG").publish(SUBSTANCES, &numbered("T-1"));
+    let heard = liar.hear(|bytes| {
+        let items = Announcement::from_bytes(bytes).ok()?.items;
+        items.iter().find_map(|item| Statement::parse(&item.statement).ok())
+    });
+    let keys = world.node("AU").dir().join("keys");
+    let key = |name: &str| SigningKey::from_bytes(&seed(&keys.join(name)));
+    let claims = Claims { issuer: "AU".parse().unwrap(), ..heard.claims().clone() };
+    // One without parts, so that nothing of it is waited for.
+    let body = Body::Register(RegisterManifest { version: 1, digest: Digest::of(b"a register") });
+    let manifest = Manifest { body, ..heard.manifest().clone() };
+    let statement = sign(&key("sign.key"), claims, manifest).unwrap();
+    let leaf = leaf_hash(&leaf_data(&Digest::of(statement.bytes())));
+    let push = |size: u64, entries: &[(u64, Digest)]| {
+        let mut tree = Frontier::new();
+        (0..size).for_each(|_| tree.push(leaf));
+        let origin = "test.sealwire.example/AU".to_owned();
+        let head = Checkpoint { origin, size, root: tree.root() };
+        let item = |(index, beside): &(u64, Digest)| Item {
+            index: *index,
+            statement: statement.bytes().to_vec(),
+            proof: vec![*beside],
+            sealed: [].into(),
+        };
+        let items = entries.iter().map(item).collect();
+        let checkpoint = checkpoint::sign(&head, &key("log.key")).to_string();
+        let message = Announcement { log: "AU".parse().unwrap(), checkpoint, items };
+        let answer = liar.request(world.node("ID"), &Request::Push(message).to_bytes());
+        let answer = Response::from_bytes(&answer).unwrap();
+        assert!(matches!(answer, Response::Taken), "{answer:?}");
+    };
+    push(2, &[(0, leaf), (1, leaf)]);
+    let file = world.node("ID").data().join("logs/AU/outcomes");
+    let again = [(1, "duplicate-content".to_owned())];
+    until("the repetition in quarantine", || {
+        let bytes = fs::read(&file).map_err(|e| e.to_string())?;
+        let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            match Outcome::next(&mut rest).map_err(|e| e.to_string())? {
+                Outcome::Quarantined { index, code } => found.push((index, code)),
+                other => panic!("{other:?}"),
+            }
+        }
+        if found == again { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+    liar.leave();
 }

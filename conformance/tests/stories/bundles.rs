@@ -4,10 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use sealwire_wire::bundle::{Element, Held};
+use ed25519_dalek::SigningKey;
+use sealwire_wire::bundle::{Element, Held, Outcome};
+use sealwire_wire::id::RecordId;
+use sealwire_wire::statement::{Claims, Denial};
 use serde_json::{Value, json};
 
-use crate::world::{SUBSTANCES, World, numbered, program, said, sealwire, text, until};
+use crate::world::{SUBSTANCES, World, numbered, program, said, sealwire, seed, text, until};
 
 /// Exports the bundle of a member.
 fn export(world: &World, member: &str, name: &str, args: &[&str]) -> (PathBuf, Output) {
@@ -153,6 +156,21 @@ fn bundles_of_two_members_are_verified_apart_and_agree_on_what_was_sent() {
         "{verdict:#}"
     );
 
+    // An answer signed by ID, that an entry which was for SG was not.
+    let denied = unpacked(sg);
+    let outcomes = denied.path().join("logs/ID/outcomes");
+    let mut kept = fs::read(&outcomes).unwrap_or_default();
+    kept.extend(denial(&node.dir().join("keys/sign.key"), "SG", hidden).to_bytes());
+    fs::write(&outcomes, kept).unwrap();
+    let args = ["reconcile", text(&whole), text(denied.path())];
+    let (code, verdict) = audit(&args, &trust("ID"));
+    let finding = format!("ID signed that entry {hidden} is not addressed to SG, and it is");
+    assert_eq!(
+        (code, step(&verdict, "first to second").contains(&finding)),
+        (1, true),
+        "{verdict:#}"
+    );
+
     let dir = unpacked(&whole);
     let file = dir.path().join("logs/ID/statement/000");
     let written = fs::read(&file).unwrap();
@@ -182,6 +200,19 @@ fn bundles_of_two_members_are_verified_apart_and_agree_on_what_was_sent() {
         let (code, verdict) = audit(&["verify", text(&spoilt)], &trust("ID"));
         assert!(code == 1 || code == 2, "cut at {at}: {verdict:#}");
     }
+}
+
+/// The answer of ID to another member that one entry of its log is not addressed to it.
+fn denial(sign_key: &Path, asker: &str, index: u64) -> Outcome {
+    let denial = Denial {
+        federation: "test.sealwire.example".to_owned(),
+        asker: asker.parse().unwrap(),
+        register: 1,
+        ranges: vec![(index, index + 1)],
+    };
+    let subject = RecordId::new(1_790_000_000_000, &[7; 10]);
+    let claims = Claims { issuer: "ID".parse().unwrap(), subject, issued_at: 1_790_000_000 };
+    Outcome::Denied(denial.sign(&SigningKey::from_bytes(&seed(sign_key)), claims))
 }
 
 /// What a statement file of a bundle must not be, of elements that are each as they were written.

@@ -160,13 +160,18 @@ fn labels<const N: usize>(fields: [(i64, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(k, v)| (Value::from(k), v)).collect())
 }
 
-fn aes_seal(key: &[u8; 32], iv: &[u8; IV_LEN], aad: &[u8], msg: &[u8]) -> Vec<u8> {
+pub(crate) fn aes_seal(key: &[u8; 32], iv: &[u8; IV_LEN], aad: &[u8], msg: &[u8]) -> Vec<u8> {
     Aes256Gcm::new(key.into())
         .encrypt(&Nonce::from(*iv), Payload { msg, aad })
         .expect("a plaintext far below AES-GCM's limit of 64 GiB is always sealed")
 }
 
-fn aes_open(key: &[u8], iv: &[u8; IV_LEN], aad: &[u8], msg: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn aes_open(
+    key: &[u8],
+    iv: &[u8; IV_LEN],
+    aad: &[u8],
+    msg: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
     let cipher = Aes256Gcm::new_from_slice(key).ok()?;
     cipher.decrypt(&Nonce::from(*iv), Payload { msg, aad }).ok().map(Zeroizing::new)
 }
