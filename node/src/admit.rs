@@ -302,7 +302,7 @@ fn check_record(
 ) -> Result<(), Refusal> {
     let issuer = &statement.claims().issuer;
     let community = release::sender_of(register, issuer, &record.community)?;
-    let handling = cbor::to_json(&record.handling).unwrap_or_default();
+    let handling = record.handling.to_json().unwrap_or_default();
     release::check_agreement(community, &record.kind, &handling)?;
     match &record.to {
         Some(to) => check_members(community, to)?,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use sealwire_schemas::{FieldClass, Finding, Standard};
-use sealwire_wire::cbor::{self, Value};
+use sealwire_wire::cbor::Encoded;
 use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::message::{Announcement, Item};
@@ -80,8 +80,8 @@ impl Reading {
 
     /// The purpose for which restricted classes are opened (empty: none was stated, nor was one
     /// needed), or why they are not.
-    fn purpose(&self, handling: &Value) -> Result<String, &'static str> {
-        let purposes = cbor::to_json(handling).unwrap_or_default();
+    fn purpose(&self, handling: &Encoded) -> Result<String, &'static str> {
+        let purposes = handling.to_json().unwrap_or_default();
         let purposes = purposes.get("purpose").and_then(|list| list.as_array());
         let purposes: Vec<&str> =
             purposes.into_iter().flatten().filter_map(|purpose| purpose.as_str()).collect();

@@ -172,6 +172,7 @@ impl Issuer {
             sealed.insert(class, bytes);
         }
         let handling = cbor::from_json(record.handling())
+            .map(Into::into)
             .ok_or_else(|| internal("the handling block holds a value that has no CBOR form"))?;
         let body = Body::Record(RecordManifest {
             kind: kind.name().to_owned(),

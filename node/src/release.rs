@@ -19,7 +19,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealwire_schemas::FieldClass;
-use sealwire_wire::cbor;
+use sealwire_wire::cbor::Encoded;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::register::{Community, Register, Status};
 use sealwire_wire::statement::{Addressees, Body, Manifest};
@@ -323,7 +323,7 @@ fn shared_by_default(class: FieldClass) -> bool {
 
 impl Handling {
     /// The handling in a manifest.
-    pub fn read(handling: &cbor::Value) -> Self {
-        Self::of(&cbor::to_json(handling).unwrap_or_default())
+    pub fn read(handling: &Encoded) -> Self {
+        Self::of(&handling.to_json().unwrap_or_default())
     }
 }

@@ -102,7 +102,9 @@ impl Pipeline {
             schema: kind.schema_id().to_owned(),
             schema_digest: Digest(kind.digest()),
             code_lists: kind.code_lists().clone(),
-            handling: cbor::from_json(valid.handling()).context("cannot write the handling")?,
+            handling: cbor::from_json(valid.handling())
+                .context("cannot write the handling")?
+                .into(),
             relation: None,
             parts: refs,
         });

@@ -124,7 +124,8 @@ fn record_body(to: Option<BTreeSet<MemberId>>, relation: Option<Relation>) -> Bo
             ("tlp", Value::from("TLP:AMBER")),
             ("purpose", Value::Array(vec![Value::from("enforcement")])),
             ("retainDays", Value::from(365)),
-        ]),
+        ])
+        .into(),
         relation,
         parts: BTreeMap::from([("core".to_owned(), part), ("core.coarse".to_owned(), part)]),
     })

@@ -88,7 +88,7 @@ fn an_entry_for_the_community_is_addressed_to_those_who_receive() {
             schema: "urn:schema".into(),
             schema_digest: Digest([7; 32]),
             code_lists: BTreeMap::new(),
-            handling: cbor::map([("tlp", CborValue::from("GREEN"))]),
+            handling: cbor::map([("tlp", CborValue::from("GREEN"))]).into(),
             relation: None,
             parts: BTreeMap::new(),
         }),

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
+use sealwire_wire::cbor;
 
 use super::*;
 
@@ -370,7 +371,7 @@ fn manifest(to: Option<BTreeSet<MemberId>>, tlp: &str) -> Manifest {
             schema: String::new(),
             schema_digest: sealwire_wire::id::Digest([0; 32]),
             code_lists: BTreeMap::new(),
-            handling: cbor::map([("tlp", text(tlp)), ("pap", text("GREEN"))]),
+            handling: cbor::map([("tlp", text(tlp)), ("pap", text("GREEN"))]).into(),
             relation: None,
             parts: BTreeMap::new(),
         }),

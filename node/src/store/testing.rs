@@ -45,7 +45,7 @@ pub fn signed(log: &MemberId, index: u64, control: bool) -> AuthenticStatement {
             schema: "urn:schema".into(),
             schema_digest: Digest([7; 32]),
             code_lists: BTreeMap::new(),
-            handling: cbor::map([("tlp", Value::from("AMBER"))]),
+            handling: cbor::map([("tlp", Value::from("AMBER"))]).into(),
             relation: None,
             parts: BTreeMap::from([("core".into(), part)]),
         })

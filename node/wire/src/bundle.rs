@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cbor::{self, CborError, Fields, Reader, Value};
+use crate::cbor::{self, CborError, Reader, Strict, Value};
 use crate::id::MemberId;
 
 /// What a manifest says it is.
@@ -109,21 +109,25 @@ impl<'a> Element<'a> {
     /// Reads the element at the start of `rest` and leaves what follows.
     pub fn next(rest: &mut &'a [u8]) -> Result<Self, CborError> {
         const WHAT: &str = "statement file";
-        const NAMES: [&str; 4] = ["index", "statement", "sealed", "opened"];
-        let mut fields = Fields::of_next(WHAT, rest, MAX_ELEMENT_BYTES, &NAMES)?;
-        let map = |map: &'a [u8]| -> Result<BTreeMap<&'a str, &'a [u8]>, CborError> {
-            let bad = |_| cbor::shape(WHAT, "parts", "a map of byte strings");
-            let pairs = Fields::of_map(WHAT, map).map_err(bad)?.into_pairs();
-            pairs
-                .map(|(class, part)| Ok((class, cbor::byte_string(WHAT, part).map_err(bad)?)))
-                .collect()
+        let bytes: &'a [u8] = rest;
+        let mut strict = Strict::new(WHAT, bytes.get(..MAX_ELEMENT_BYTES).unwrap_or(bytes));
+        let parts = |strict: &mut Strict<'a>| {
+            let mut parts = BTreeMap::new();
+            strict.map("parts", |class, part| {
+                parts.insert(class, part.byte_string("parts")?);
+                Ok(())
+            })?;
+            Ok::<_, CborError>(parts)
         };
-        Ok(Self {
-            index: fields.take_u64("index")?,
-            statement: fields.take_bytes("statement")?,
-            sealed: map(fields.take("sealed")?)?,
-            opened: map(fields.take("opened")?)?,
-        })
+        strict.array("the whole", 4)?;
+        let element = Self {
+            index: strict.unsigned("index")?,
+            statement: strict.byte_string("statement")?,
+            sealed: parts(&mut strict)?,
+            opened: parts(&mut strict)?,
+        };
+        *rest = bytes.get(strict.at..).unwrap_or_default();
+        Ok(element)
     }
 
     /// The element's bytes.

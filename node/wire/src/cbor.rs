@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 
 pub use ciborium::value::{Integer, Value};
 
-pub(crate) use fields::{Fields, integer, text};
-use strict::{Head, Strict};
+pub(crate) use fields::Fields;
+use strict::MAX_RESERVED;
+pub(crate) use strict::{Head, Strict};
 
 /// Deepest nesting accepted.
 pub const MAX_DEPTH: usize = 16;
@@ -103,29 +104,16 @@ pub fn array_items<'a>(
     bytes: &'a [u8],
     limit: usize,
 ) -> Result<Vec<&'a [u8]>, CborError> {
-    let mut items = Vec::new();
-    each_item(what, bytes, limit, |item| items.push(item))?;
-    Ok(items)
-}
-
-/// Hands out the items of one array as [`array_items`] gives them, and says how many there are.
-/// What it hands out counts for nothing unless it succeeds.
-pub(crate) fn each_item<'a>(
-    what: &'static str,
-    bytes: &'a [u8],
-    limit: usize,
-    mut each: impl FnMut(&'a [u8]),
-) -> Result<usize, CborError> {
-    refuse_longer(what, bytes, limit)?;
-    let mut strict = Strict::new(what, bytes);
+    let mut strict = Strict::up_to(what, bytes, limit)?;
     let Head::Array(len) = strict.head()? else {
         return Err(shape(what, "the whole", "an array"));
     };
+    let mut items = Vec::with_capacity(len.min(MAX_RESERVED));
     for _ in 0..len {
-        each(strict.item(MAX_DEPTH - 1)?);
+        items.push(strict.item(MAX_DEPTH - 1)?);
     }
     strict.end()?;
-    Ok(len)
+    Ok(items)
 }
 
 pub(crate) fn refuse_longer(
@@ -219,6 +207,33 @@ pub fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
 /// A byte string.
 pub fn bytes(bytes: impl Into<Vec<u8>>) -> Value {
     Value::Bytes(bytes.into())
+}
+
+/// A value that stays in its encoding until somebody looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded(Vec<u8>);
+
+impl Encoded {
+    /// Takes the encoding of an item, as [`Strict`] checked it.
+    pub(crate) fn of_item(checked: &[u8]) -> Self {
+        Self(checked.to_vec())
+    }
+
+    /// The value: null if it was made from one that has no deterministic encoding.
+    pub fn value(&self) -> Value {
+        decode_plain("value", &self.0, self.0.len()).unwrap_or(Value::Null)
+    }
+
+    /// Its JSON form: see [`to_json`].
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        to_json(&self.value())
+    }
+}
+
+impl From<Value> for Encoded {
+    fn from(value: Value) -> Self {
+        Self(encode(&value))
+    }
 }
 
 /// Takes the fields of one map or array in turn, and refuses leftovers.
@@ -345,15 +360,6 @@ impl Reader {
 /// A [`CborError::Shape`].
 pub fn shape(what: &'static str, field: impl Into<String>, expected: &'static str) -> CborError {
     CborError::Shape { what, field: field.into(), expected }
-}
-
-/// The byte string that is the item `encoded`, as [`array_items`] gave it.
-pub fn byte_string<'a>(what: &'static str, encoded: &'a [u8]) -> Result<&'a [u8], CborError> {
-    let mut strict = Strict::new(what, encoded);
-    match strict.head()? {
-        Head::Bytes(len) => strict.take(len),
-        _ => Err(shape(what, "item", "a byte string")),
-    }
 }
 
 /// Writes the head of an array of `len` items.

@@ -101,7 +101,15 @@ impl RecordId {
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+
+    /// The id as text, written into `room`.
+    pub fn urn<'a>(&self, room: &'a mut [u8; URN_LEN]) -> &'a str {
+        self.0.urn().encode_lower(room)
+    }
 }
+
+/// Length of a record id as text, in bytes.
+pub const URN_LEN: usize = uuid::fmt::Urn::LENGTH;
 
 impl FromStr for RecordId {
     type Err = IdError;
@@ -112,13 +120,14 @@ impl FromStr for RecordId {
         let uuid = uuid::Uuid::try_parse(hex).map_err(|_| refused())?;
         // One spelling only: the parser also takes capitals, braces and no hyphens.
         let id = Self(uuid);
-        if uuid.get_version_num() == 7 && id.to_string() == text { Ok(id) } else { Err(refused()) }
+        let same = id.urn(&mut [0; URN_LEN]) == text;
+        if uuid.get_version_num() == 7 && same { Ok(id) } else { Err(refused()) }
     }
 }
 
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "urn:uuid:{}", self.0.as_hyphenated())
+        f.write_str(self.urn(&mut [0; URN_LEN]))
     }
 }
 

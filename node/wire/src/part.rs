@@ -11,7 +11,7 @@
 //! crate.
 
 use crate::cbor::{self, CborError, Reader, Value};
-use crate::id::{Digest, RecordId};
+use crate::id::{Digest, RecordId, URN_LEN};
 
 /// Length of a disclosure's salt, in bytes.
 pub const SALT_LEN: usize = 16;
@@ -132,10 +132,17 @@ impl Part {
 /// The commitment to a part, from the digests of its disclosures in order: enough to check a
 /// single opened field against the statement without seeing the others.
 pub fn commitment_of(record: &RecordId, class: &str, digests: &[Digest]) -> Digest {
-    let mut listed = Vec::with_capacity(LISTED_LEN * digests.len());
-    digests.iter().for_each(|digest| cbor::write_bytes(&digest.0, &mut listed));
-    commitment_of_listed(record, class, digests.len(), &listed)
+    let mut bytes = Vec::with_capacity(128 + LISTED_LEN * digests.len());
+    cbor::write_array_head(3, &mut bytes);
+    cbor::write_text(record.urn(&mut [0; URN_LEN]), &mut bytes);
+    cbor::write_text(class, &mut bytes);
+    cbor::write_array_head(digests.len(), &mut bytes);
+    digests.iter().for_each(|digest| cbor::write_bytes(&digest.0, &mut bytes));
+    Digest::of(&bytes)
 }
+
+/// Length of a digest in the list that is committed to, in bytes.
+const LISTED_LEN: usize = 34;
 
 /// The commitment to the part whose plaintext this is: each item of its array is taken as a
 /// disclosure, whatever it says. [`Part::from_bytes`] tells whether they are.
@@ -144,24 +151,9 @@ pub fn commitment_of_bytes(
     class: &str,
     plaintext: &[u8],
 ) -> Result<Digest, CborError> {
-    let mut listed = Vec::with_capacity(LISTED_LEN * 64);
-    let count = cbor::each_item("part", plaintext, MAX_PART_BYTES, |disclosure| {
-        cbor::write_bytes(&Digest::of(disclosure).0, &mut listed);
-    })?;
-    Ok(commitment_of_listed(record, class, count, &listed))
-}
-
-/// Length of a digest in the list that is committed to, in bytes.
-const LISTED_LEN: usize = 34;
-
-fn commitment_of_listed(record: &RecordId, class: &str, count: usize, listed: &[u8]) -> Digest {
-    let mut bytes = Vec::with_capacity(96 + listed.len());
-    cbor::write_array_head(3, &mut bytes);
-    cbor::write_text(&record.to_string(), &mut bytes);
-    cbor::write_text(class, &mut bytes);
-    cbor::write_array_head(count, &mut bytes);
-    bytes.extend_from_slice(listed);
-    Digest::of(&bytes)
+    let disclosures = cbor::array_items("part", plaintext, MAX_PART_BYTES)?;
+    let digests: Vec<Digest> = disclosures.into_iter().map(Digest::of).collect();
+    Ok(commitment_of(record, class, &digests))
 }
 
 #[cfg(test)]

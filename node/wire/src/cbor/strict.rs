@@ -1,12 +1,14 @@
 //! Reading: one pass that takes the deterministic encoding and nothing else.
 
-use super::{CborError, Integer, Value};
+use std::str::FromStr;
+
+use super::{CborError, Integer, Value, refuse_longer, shape};
 
 /// Items for which room is made before they are there.
 pub(super) const MAX_RESERVED: usize = 256;
 
 /// What one item begins with.
-pub(super) enum Head {
+pub(crate) enum Head {
     Positive(u64),
     /// `-1 - n`.
     Negative(u64),
@@ -18,8 +20,9 @@ pub(super) enum Head {
     Bool(bool),
 }
 
-/// Reads items and refuses every encoding but the deterministic one.
-pub(super) struct Strict<'a> {
+/// Reads items in turn, where they lie, and refuses every encoding but the deterministic one. The
+/// fields that its functions are given are those that a refusal names.
+pub(crate) struct Strict<'a> {
     what: &'static str,
     bytes: &'a [u8],
     /// Bytes read.
@@ -29,6 +32,125 @@ pub(super) struct Strict<'a> {
 impl<'a> Strict<'a> {
     pub fn new(what: &'static str, bytes: &'a [u8]) -> Self {
         Self { what, bytes, at: 0 }
+    }
+
+    /// As [`Self::new`], of at most `limit` bytes.
+    pub fn up_to(what: &'static str, bytes: &'a [u8], limit: usize) -> Result<Self, CborError> {
+        refuse_longer(what, bytes, limit)?;
+        Ok(Self::new(what, bytes))
+    }
+
+    /// Exactly the tag `tag`, under which another item follows.
+    pub fn tag(&mut self, tag: u64) -> Result<(), CborError> {
+        match self.head()? {
+            Head::Tag(found) if found == tag => Ok(()),
+            Head::Tag(2 | 3) => Err(CborError::NotDeterministic { what: self.what }),
+            _ => Err(shape(self.what, "tag", "the tag of this format")),
+        }
+    }
+
+    /// An array of exactly `len` items, which follow.
+    pub fn array(&mut self, field: &str, len: usize) -> Result<(), CborError> {
+        match self.untagged()? {
+            Head::Array(found) if found == len => Ok(()),
+            _ => Err(shape(self.what, field, "an array of the right length")),
+        }
+    }
+
+    /// A map of exactly `len` labels, which follow: see [`Self::label`].
+    pub fn labels(&mut self, field: &str, len: usize) -> Result<(), CborError> {
+        match self.untagged()? {
+            Head::Map(found) if found == len => Ok(()),
+            _ => Err(shape(self.what, field, "a map of the labels that the format knows")),
+        }
+    }
+
+    /// Exactly the label `label`, whose value follows. Labels are asked for from the lowest, which
+    /// is the one order that they can have.
+    pub fn label(&mut self, label: u64, field: &str) -> Result<(), CborError> {
+        match self.head()? {
+            Head::Positive(found) if found == label => Ok(()),
+            _ => {
+                Err(shape(self.what, field, "present, and no label that the format does not know"))
+            }
+        }
+    }
+
+    /// A map whose keys are texts; `each` reads the value of each.
+    #[inline]
+    pub fn map(
+        &mut self,
+        field: &str,
+        mut each: impl FnMut(&'a str, &mut Self) -> Result<(), CborError>,
+    ) -> Result<(), CborError> {
+        let bad = |what| shape(what, field, "a map with text keys");
+        let Head::Map(len) = self.untagged()? else { return Err(bad(self.what)) };
+        let mut previous: &[u8] = &[];
+        for _ in 0..len {
+            let begin = self.at;
+            let Head::Text(key) = self.head()? else { return Err(bad(self.what)) };
+            let key = self.text(key)?;
+            previous = self.ordered(previous, begin)?;
+            each(key, self)?;
+        }
+        Ok(())
+    }
+
+    /// An integer that is not negative.
+    #[inline]
+    pub fn unsigned(&mut self, field: &str) -> Result<u64, CborError> {
+        match self.untagged()? {
+            Head::Positive(number) => Ok(number),
+            _ => Err(shape(self.what, field, "an unsigned integer")),
+        }
+    }
+
+    /// An integer that 64 bits hold with its sign.
+    pub fn integer(&mut self, field: &str) -> Result<i64, CborError> {
+        let number = match self.untagged()? {
+            Head::Positive(n) => i64::try_from(n).ok(),
+            Head::Negative(n) => i64::try_from(-1 - i128::from(n)).ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| shape(self.what, field, "an integer"))
+    }
+
+    /// A text.
+    #[inline]
+    pub fn text_string(&mut self, field: &str) -> Result<&'a str, CborError> {
+        match self.untagged()? {
+            Head::Text(len) => self.text(len),
+            _ => Err(shape(self.what, field, "text")),
+        }
+    }
+
+    /// A text that says what is `expected`.
+    pub fn parsed<T: FromStr>(
+        &mut self,
+        field: &str,
+        expected: &'static str,
+    ) -> Result<T, CborError> {
+        self.text_string(field)?.parse().map_err(|_| shape(self.what, field, expected))
+    }
+
+    /// A byte string.
+    #[inline]
+    pub fn byte_string(&mut self, field: &str) -> Result<&'a [u8], CborError> {
+        match self.untagged()? {
+            Head::Bytes(len) => self.take(len),
+            _ => Err(shape(self.what, field, "a byte string")),
+        }
+    }
+
+    /// A byte string of exactly `N` bytes.
+    pub fn byte_array<const N: usize>(&mut self, field: &str) -> Result<[u8; N], CborError> {
+        let bytes = self.byte_string(field)?.try_into();
+        bytes.map_err(|_| shape(self.what, field, "a byte string of the right length"))
+    }
+
+    /// The bytes that were not read yet.
+    pub fn left(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// The next head, if it is the shortest that says the same.
@@ -173,7 +295,7 @@ impl<'a> Strict<'a> {
     }
 
     #[inline]
-    pub fn take(&mut self, len: usize) -> Result<&'a [u8], CborError> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], CborError> {
         let taken = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end));
         let taken = taken.ok_or_else(|| self.malformed())?;
         self.at += len;

@@ -100,14 +100,19 @@ proptest! {
     fn fields_are_those_that_values_have(bytes in maps()) {
         let value = decode_plain("test", &bytes, 4096);
         let values = value.as_ref().ok().and_then(|value| value.as_map());
-        let fields = Fields::of_map("test", &bytes).ok().map(|fields| fields.into_pairs());
-        let fields: Option<Vec<_>> = fields.map(Iterator::collect);
         let expected: Option<Vec<_>> = values.and_then(|values| {
             values.iter().map(|(key, value)| Some((key.as_text()?, encode(value)))).collect()
         });
-        let fields: Option<Vec<_>> = fields
-            .map(|fields| fields.into_iter().map(|(key, item)| (key, item.to_vec())).collect());
-        prop_assert_eq!(fields, expected);
+        let fields = Fields::of_map("test", &bytes).ok();
+        prop_assert_eq!(fields.is_some(), expected.is_some());
+        for (name, item) in expected.iter().flatten() {
+            let mut fields = Fields::of_map("test", &bytes).unwrap();
+            prop_assert_eq!(fields.take(name).unwrap().left(), item);
+            prop_assert!(fields.take_opt(name).is_none(), "taken");
+            let others = expected.iter().flatten().filter(|(other, _)| other != name);
+            prop_assert!(others.into_iter().all(|(other, _)| fields.take_opt(other).is_some()));
+            prop_assert!(fields.finish().is_ok());
+        }
     }
 
     #[test]
@@ -134,38 +139,83 @@ fn fields_are_taken_where_they_lie_and_nothing_is_left_over() {
     assert_eq!(fields.take_fixed("c"), Ok([1, 2, 3]));
     assert!(fields.take_u64("a").is_err(), "taken");
     assert!(fields.take_u64("d").is_err(), "negative");
-    assert_eq!(fields.take_opt("e"), None);
+    assert!(fields.take_opt("e").is_none());
     assert!(fields.finish().is_ok());
     let fields = Fields::of_map("test", &encoded).unwrap();
     assert!(fields.finish().is_err(), "nobody took them");
 }
 
 #[test]
-fn fields_of_arrays_tags_and_sequences_are_those_named() {
-    let array = hex::decode("820102").unwrap();
-    let names = ["one", "two"];
-    assert_eq!(Fields::of_array("test", &array, &names).unwrap().take_u64("two"), Ok(2));
-    assert!(Fields::of_array("test", &array, &["one"]).is_err());
-    let tagged = hex::decode("d2820102").unwrap();
-    assert!(Fields::of_tagged("test", 18, &tagged, 4, &names).is_ok());
-    assert!(Fields::of_tagged("test", 17, &tagged, 4, &names).is_err());
-    assert!(Fields::of_tagged("test", 18, &tagged, 3, &names).is_err(), "longer than the limit");
-    assert!(Fields::of_array("test", &tagged, &names).is_err(), "a tag that nobody asked for");
-    let sequence = hex::decode("82010282030481").unwrap();
-    let mut rest = &sequence[..];
-    assert_eq!(Fields::of_next("test", &mut rest, 3, &names).unwrap().take_u64("one"), Ok(1));
-    assert_eq!(Fields::of_next("test", &mut rest, 3, &names).unwrap().take_u64("one"), Ok(3));
-    assert!(Fields::of_next("test", &mut rest, 3, &names).is_err(), "an array cut off");
-    let labels = hex::decode("a201020420").unwrap();
-    let mut labels = Fields::of_labels("test", &labels).unwrap();
-    assert_eq!(labels.take_u64(1_u64), Ok(2));
-    assert_eq!(labels.take(4_u64).map(|item| integer("test", item)), Ok(Some(-1)));
-    assert!(Fields::of_labels("test", &hex::decode("a12001").unwrap()).is_err(), "below 0");
-    for (encoded, expected) in [
-        ("1bffffffffffffffff", Some(i128::from(u64::MAX))),
-        ("3bffffffffffffffff", Some(-1 - i128::from(u64::MAX))),
-        ("4100", None),
-    ] {
-        assert_eq!(integer("test", &hex::decode(encoded).unwrap()), expected, "{encoded}");
+fn what_is_read_in_turn_is_exactly_what_was_asked_for() {
+    let bytes = hex::decode("d284182a616142ffeea20120046162").unwrap();
+    let read = |bytes: &[u8]| {
+        let mut strict = Strict::up_to("test", bytes, 15)?;
+        strict.tag(18)?;
+        strict.array("the whole", 4)?;
+        let number = strict.unsigned("number")?;
+        let text = strict.text_string("text")?.to_owned();
+        let bytes = strict.byte_array("bytes")?;
+        strict.labels("labels", 2)?;
+        strict.label(1, "one")?;
+        let negative = strict.integer("negative")?;
+        strict.label(4, "four")?;
+        let parsed: char = strict.parsed("parsed", "one letter")?;
+        strict.end()?;
+        Ok::<_, CborError>((number, text, bytes, negative, parsed))
+    };
+    assert_eq!(read(&bytes), Ok((42, "a".to_owned(), [0xff, 0xee], -1, 'b')));
+    for at in 0..bytes.len() {
+        assert!(read(&bytes[..at]).is_err(), "cut at {at}");
+        // Every head but its own number; what a text, a number or a byte string says may differ.
+        if ![3, 5, 7, 8, 11, 14].contains(&at) {
+            for byte in (0..=u8::MAX).filter(|byte| *byte != bytes[at]) {
+                let mut other = bytes.clone();
+                other[at] = byte;
+                assert!(read(&other).is_err(), "{byte:x} at {at}");
+            }
+        }
     }
+    assert!(read(&[bytes.as_slice(), &[0]].concat()).is_err(), "longer");
+    let mut bignum = Strict::new("test", &[0xc2, 0x41, 1]);
+    assert_eq!(bignum.tag(18), Err(CborError::NotDeterministic { what: "test" }));
+}
+
+#[test]
+fn a_map_read_in_turn_has_texts_as_keys_in_order_each_once() {
+    let read = |hex_bytes: &str| {
+        let (bytes, mut names) = (hex::decode(hex_bytes).unwrap(), Vec::new());
+        let mut strict = Strict::new("test", &bytes);
+        strict.map("map", |name, value| {
+            names.push((name.to_owned(), value.unsigned(name)?));
+            Ok(())
+        })?;
+        strict.end().map(|()| names)
+    };
+    let ab = vec![("a".to_owned(), 1), ("b".to_owned(), 2)];
+    assert_eq!(read("a2616101616202"), Ok(ab));
+    assert_eq!(read("a0"), Ok(Vec::new()));
+    let bad = [
+        "a2616201616102",
+        "a2616101616102",
+        "a2616101",
+        "a10101",
+        "a1416101",
+        "a161ff01",
+        "8101",
+        "a161611801",
+        "a16161f6",
+        "c0a0",
+        "a000",
+    ];
+    for bad in bad {
+        assert!(read(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_stays_encoded_is_the_value_that_it_was() {
+    let value = map([("a", Value::from(7)), ("b", Value::Array(vec!["x".into()]))]);
+    let encoded = Encoded::from(value.clone());
+    assert_eq!(encoded, Encoded::of_item(&encode(&value)));
+    assert_eq!((encoded.value(), encoded.to_json()), (value.clone(), to_json(&value)));
 }

@@ -66,7 +66,7 @@ pub(super) fn statement(parts: &BTreeMap<String, Part>) -> Vec<u8> {
         schema: "https://example.org/schemas/lab-alert/1".to_owned(),
         schema_digest: Digest([5; 32]),
         code_lists: BTreeMap::from([("hs".to_owned(), "2022".to_owned())]),
-        handling: cbor::map([("tlp", Value::from("AMBER"))]),
+        handling: cbor::map([("tlp", Value::from("AMBER"))]).into(),
         relation: None,
         parts: refs.collect(),
     }))

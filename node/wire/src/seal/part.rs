@@ -4,19 +4,19 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::cbor::{self, Value};
+use crate::cbor::{self, Strict, Value};
 use crate::id::{Digest, MemberId, RecordId};
 use crate::part::{Part, commitment_of_bytes};
 
 use super::{
     ALG_A256GCM, AudienceSecret, IV_LEN, MAX_SEALED_BYTES, SealError, aes_open, aes_seal,
-    enc_structure, labels, protected_alg, take_iv,
+    enc_structure, labels, protected_alg,
 };
 
 /// COSE tag of COSE_Encrypt0 (RFC 9052 §2).
 const TAG_ENCRYPT0: u8 = 16;
-/// Longest unprotected header: an IV and no more.
-const MAX_HEADER_BYTES: usize = 64;
+/// COSE header parameter IV (RFC 9052 §3.1), which is alone in the unprotected header.
+const IV: u64 = 5;
 const PART: &str = "part";
 /// Length of an AES-GCM tag, in bytes.
 const TAG_LEN: usize = 16;
@@ -133,15 +133,15 @@ impl<'a> SealedPart<'a> {
         const WHAT: &str = "sealed part";
         let tagged = bytes.strip_prefix(&[0xc0 | TAG_ENCRYPT0]);
         let message = tagged.ok_or_else(|| cbor::shape(WHAT, "tag", "COSE_Encrypt0 (16)"))?;
-        let items = cbor::array_items(WHAT, message, MAX_SEALED_BYTES)?;
-        let [protected, unprotected, ciphertext] = items.as_slice() else {
-            return Err(cbor::shape(WHAT, "the whole", "an array of the right length").into());
-        };
-        Ok(Self {
-            protected: cbor::byte_string(WHAT, protected)?,
-            iv: take_iv(WHAT, cbor::decode_plain(WHAT, unprotected, MAX_HEADER_BYTES)?)?,
-            ciphertext: cbor::byte_string(WHAT, ciphertext)?,
-        })
+        let mut strict = Strict::up_to(WHAT, message, MAX_SEALED_BYTES)?;
+        strict.array("the whole", 3)?;
+        let protected = strict.byte_string("protected")?;
+        strict.labels("unprotected", 1)?;
+        strict.label(IV, "iv")?;
+        let iv = strict.byte_array("iv")?;
+        let ciphertext = strict.byte_string("ciphertext")?;
+        strict.end()?;
+        Ok(Self { protected, iv, ciphertext })
     }
 }
 

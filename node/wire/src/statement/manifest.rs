@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cbor::{self, CborError, Fields, Value};
+use crate::cbor::{self, CborError, Encoded, Fields, Strict, Value};
 use crate::id::{Digest, MemberId, RecordId, WORD, is_word};
 use crate::seal::{AudienceId, SEAL_PUBLIC_LEN};
 
 use super::{MAX_MANIFEST_BYTES, PROFILE, StatementError};
 
 const MANIFEST: &str = "manifest";
-/// What [`is_plain`] accepts, in a map.
+const MEMBER: &str = "a member id";
+/// What [`read_plain`] takes, in a map.
 const PLAIN_MAP: &str = "a map with text keys, of texts, integers, booleans, arrays and such maps";
 
 /// A log's head as a member last saw it.
@@ -67,7 +68,7 @@ pub struct RecordManifest {
     /// Code lists and their editions.
     pub code_lists: BTreeMap<String, String>,
     /// The record's handling block: maps, arrays, texts, integers and booleans.
-    pub handling: Value,
+    pub handling: Encoded,
     /// The earlier entry that this one refers to.
     pub relation: Option<Relation>,
     /// Per field class what is committed to.
@@ -257,11 +258,10 @@ impl Manifest {
         let federation = fields.take_text("federation")?.to_owned();
         let register = fields.take_u64("register")?;
         let nonce = fields.take_fixed("nonce")?;
-        let heads = read_map(fields.take("heads")?, "heads", |key, value| {
-            let mut pair = Fields::of_array(MANIFEST, value, &["size", "root"])?;
-            let head =
-                Head { size: pair.take_u64("size")?, root: Digest(pair.take_fixed("root")?) };
-            Ok((parse_member(key)?, head))
+        let heads = read_map(&mut fields.take("heads")?, "heads", |key, head| {
+            head.array("heads", 2)?;
+            let (size, root) = (head.unsigned("size")?, Digest(head.byte_array("root")?));
+            Ok((parse_member(key)?, Head { size, root }))
         })?;
         let kind = fields.take_text("kind")?;
         let body = match kind {
@@ -313,9 +313,9 @@ impl ReadsManifest {
             to: read_members(fields.take("to")?)?,
             from: fields.take_u64("from")?,
             until: fields.take_u64("until")?,
-            counts: read_map(fields.take("counts")?, "counts", |record, classes| {
+            counts: read_map(&mut fields.take("counts")?, "counts", |record, classes| {
                 let classes = read_map(classes, "counts", |class, count| {
-                    let count = cbor::integer(MANIFEST, count).and_then(|n| u64::try_from(n).ok());
+                    let count = count.integer("counts").ok().and_then(|n| u64::try_from(n).ok());
                     Ok((class.to_owned(), count.filter(|count| *count > 0).ok_or_else(bad)?))
                 })?;
                 let record = record.parse().map_err(|_| bad())?;
@@ -353,7 +353,7 @@ impl RecordManifest {
             ("schema", Value::from(self.schema.as_str())),
             ("schemaDigest", cbor::bytes(self.schema_digest.0)),
             ("codeLists", Value::Map(texts.collect())),
-            ("handling", self.handling.clone()),
+            ("handling", self.handling.value()),
             ("parts", Value::Map(parts.collect())),
         ];
         if let Some(to) = &self.to {
@@ -377,27 +377,21 @@ impl RecordManifest {
             to: fields.take_opt("to").map(read_members).transpose()?,
             schema: fields.take_text("schema")?.to_owned(),
             schema_digest: Digest(fields.take_fixed("schemaDigest")?),
-            code_lists: read_map(fields.take("codeLists")?, "codeLists", |list, edition| {
-                let edition = cbor::text(MANIFEST, edition).map(str::to_owned);
-                let bad = || cbor::shape(MANIFEST, "codeLists", "texts");
-                Ok((list.to_owned(), edition.ok_or_else(bad)?))
+            code_lists: read_map(&mut fields.take("codeLists")?, "codeLists", |list, edition| {
+                Ok((list.to_owned(), edition.text_string("codeLists")?.to_owned()))
             })?,
-            handling: cbor::decode_plain(MANIFEST, fields.take("handling")?, MAX_MANIFEST_BYTES)?,
+            handling: read_handling(fields.take("handling")?)?,
             relation: fields.take_opt("relation").map(read_relation).transpose()?,
-            parts: read_map(fields.take("parts")?, "parts", |class, value| {
-                let names = ["commitment", "length", "audience"];
-                let mut part = Fields::of_array(MANIFEST, value, &names)?;
-                let commitment = Digest(part.take_fixed("commitment")?);
-                let length = part.take_u64("length")?;
-                let audience = part.take_fixed("audience")?;
+            parts: read_map(&mut fields.take("parts")?, "parts", |class, part| {
+                part.array("parts", 3)?;
+                let commitment = Digest(part.byte_array("commitment")?);
+                let length = part.unsigned("length")?;
+                let audience = part.byte_array("audience")?;
                 Ok((class.to_owned(), PartRef { commitment, length, audience }))
             })?,
         };
         if !is_word(&manifest.kind) {
             return Err(cbor::shape(MANIFEST, "kind", WORD));
-        }
-        if !manifest.handling.is_map() || !is_plain(&manifest.handling) {
-            return Err(cbor::shape(MANIFEST, "handling", PLAIN_MAP));
         }
         if manifest.parts.is_empty() {
             return Err(cbor::shape(MANIFEST, "parts", "at least one part"));
@@ -421,48 +415,75 @@ fn members_value(members: &BTreeSet<MemberId>) -> Value {
     Value::Array(members.iter().map(|m| Value::from(m.as_str())).collect())
 }
 
-fn read_members(list: &[u8]) -> Result<BTreeSet<MemberId>, CborError> {
+fn read_members(mut list: Strict<'_>) -> Result<BTreeSet<MemberId>, CborError> {
     let expected = "member ids in order, each once, at least one";
     let bad = || cbor::shape(MANIFEST, "to", expected);
-    let list = cbor::array_items(MANIFEST, list, MAX_MANIFEST_BYTES).map_err(|_| bad())?;
-    let members: Vec<MemberId> = list
-        .into_iter()
-        .map(|item| parse_member(cbor::text(MANIFEST, item).unwrap_or_default()))
-        .collect::<Result<_, _>>()?;
-    let in_order = members.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    if members.is_empty() || !in_order { Err(bad()) } else { Ok(members.into_iter().collect()) }
+    let cbor::Head::Array(len) = list.untagged()? else { return Err(bad()) };
+    let mut members = BTreeSet::new();
+    for _ in 0..len {
+        let member = list.parsed("member", MEMBER)?;
+        if members.last().is_some_and(|last| *last >= member) {
+            return Err(bad());
+        }
+        members.insert(member);
+    }
+    if members.is_empty() { Err(bad()) } else { Ok(members) }
 }
 
-fn read_relation(value: &[u8]) -> Result<Relation, CborError> {
-    let mut fields = Fields::of_array(MANIFEST, value, &["verb", "record", "issuer"])?;
+fn read_relation(mut relation: Strict<'_>) -> Result<Relation, CborError> {
+    relation.array("relation", 3)?;
+    let verb = RelationVerb::from_word(relation.text_string("verb")?);
     Ok(Relation {
-        verb: RelationVerb::from_word(fields.take_text("verb")?)
-            .ok_or_else(|| cbor::shape(MANIFEST, "relation", "a known verb"))?,
-        record: fields.take_parsed("record", "a record id")?,
-        issuer: fields.take_parsed("issuer", "a member id")?,
+        verb: verb.ok_or_else(|| cbor::shape(MANIFEST, "relation", "a known verb"))?,
+        record: relation.parsed("record", "a record id")?,
+        issuer: relation.parsed("issuer", MEMBER)?,
     })
 }
 
-/// Whether the value is JSON without null and floating point numbers.
-fn is_plain(value: &Value) -> bool {
-    match value {
-        Value::Integer(_) | Value::Text(_) | Value::Bool(_) => true,
-        Value::Array(items) => items.iter().all(is_plain),
-        Value::Map(fields) => fields.iter().all(|(key, value)| key.is_text() && is_plain(value)),
-        _ => false,
+fn read_handling(mut handling: Strict<'_>) -> Result<Encoded, CborError> {
+    let encoded = Encoded::of_item(handling.left());
+    match handling.untagged()? {
+        cbor::Head::Map(len) => read_plain_map(&mut handling, len)?,
+        _ => return Err(cbor::shape(MANIFEST, "handling", PLAIN_MAP)),
+    }
+    Ok(encoded)
+}
+
+/// Reads an item, which is JSON without null and floating point numbers. Its depth and the order
+/// of its keys were checked when it was found.
+fn read_plain(item: &mut Strict<'_>) -> Result<(), CborError> {
+    use cbor::Head::{Array, Bool, Bytes, Map, Negative, Positive, Tag, Text};
+    match item.untagged()? {
+        Positive(_) | Negative(_) | Bool(_) => Ok(()),
+        Text(len) => item.text(len).map(|_| ()),
+        Array(len) => (0..len).try_for_each(|_| read_plain(item)),
+        Map(len) => read_plain_map(item, len),
+        Bytes(_) | Tag(_) => Err(cbor::shape(MANIFEST, "handling", PLAIN_MAP)),
     }
 }
 
-fn parse_member(text: &str) -> Result<MemberId, CborError> {
-    text.parse().map_err(|_| cbor::shape(MANIFEST, "member", "a member id"))
+/// Reads the entries of such a map.
+fn read_plain_map(map: &mut Strict<'_>, len: usize) -> Result<(), CborError> {
+    (0..len).try_for_each(|_| match map.untagged()? {
+        cbor::Head::Text(len) => map.text(len).and_then(|_| read_plain(map)),
+        _ => Err(cbor::shape(MANIFEST, "handling", PLAIN_MAP)),
+    })
 }
 
-fn read_map<K: Ord, V>(
-    map: &[u8],
+fn parse_member(text: &str) -> Result<MemberId, CborError> {
+    text.parse().map_err(|_| cbor::shape(MANIFEST, "member", MEMBER))
+}
+
+fn read_map<'a, K: Ord, V>(
+    map: &mut Strict<'a>,
     field: &'static str,
-    read: impl Fn(&str, &[u8]) -> Result<(K, V), CborError>,
+    mut read: impl FnMut(&'a str, &mut Strict<'a>) -> Result<(K, V), CborError>,
 ) -> Result<BTreeMap<K, V>, CborError> {
-    let entries = Fields::of_map(MANIFEST, map);
-    let entries = entries.map_err(|_| cbor::shape(MANIFEST, field, "a map with text keys"))?;
-    entries.into_pairs().map(|(key, value)| read(key, value)).collect()
+    let mut entries = BTreeMap::new();
+    map.map(field, |key, value| {
+        let (key, value) = read(key, value)?;
+        entries.insert(key, value);
+        Ok(())
+    })?;
+    Ok(entries)
 }

@@ -88,7 +88,6 @@ pub struct Claims {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
     sign1: Sign1,
-    claims: Claims,
     manifest: Manifest,
 }
 
@@ -97,8 +96,7 @@ impl Statement {
     pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
         let (sign1, payload) = Sign1::parse(STATEMENT, TYP_STATEMENT, bytes, MAX_STATEMENT_BYTES)?;
         let manifest = Manifest::from_bytes(payload)?;
-        let claims = sign1.claims.clone();
-        Ok(Self { sign1, claims, manifest })
+        Ok(Self { sign1, manifest })
     }
 
     /// Checks the signature, strictly, over the bytes received, under the key that the caller
@@ -120,7 +118,7 @@ impl Statement {
 
     /// Who is said to have signed what, and when.
     pub fn claims(&self) -> &Claims {
-        &self.claims
+        &self.sign1.claims
     }
 
     /// The manifest, not yet authentic.
@@ -142,7 +140,7 @@ pub struct AuthenticStatement(Statement);
 impl AuthenticStatement {
     /// Who signed what, and when by the issuer's clock.
     pub fn claims(&self) -> &Claims {
-        &self.0.claims
+        &self.0.sign1.claims
     }
 
     /// What was signed.
@@ -182,8 +180,8 @@ pub fn sign(
     if payload.len() > MAX_MANIFEST_BYTES {
         return Err(StatementError::ManifestTooLarge(payload.len()));
     }
-    let sign1 = Sign1::sign(key, TYP_STATEMENT, claims.clone(), &payload);
-    Ok(AuthenticStatement(Statement { sign1, claims, manifest }))
+    let sign1 = Sign1::sign(key, TYP_STATEMENT, claims, &payload);
+    Ok(AuthenticStatement(Statement { sign1, manifest }))
 }
 
 /// Leaf data of a statement: 33 bytes, `01 ‖ SHA-256(statement)`.

@@ -2,7 +2,7 @@
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
-use crate::cbor::{self, CborError, Fields, Value};
+use crate::cbor::{self, CborError, Strict, Value};
 use crate::id::{Digest, ed25519_thumbprint};
 
 use super::{Claims, StatementError};
@@ -64,29 +64,37 @@ impl Sign1 {
         bytes: &'a [u8],
         limit: usize,
     ) -> Result<(Self, &'a [u8]), CborError> {
-        let names = ["protected", "unprotected", "payload", "signature"];
-        let mut fields = Fields::of_tagged(what, TAG_SIGN1, bytes, limit, &names)?;
-        let protected = fields.take_bytes("protected")?;
-        Fields::of_labels(what, fields.take("unprotected")?)?.finish()?;
-        let payload = fields.take_bytes("payload")?;
-        let signature = fields.take_fixed("signature")?;
+        let mut strict = Strict::up_to(what, bytes, limit)?;
+        strict.tag(TAG_SIGN1)?;
+        strict.array("the whole", 4)?;
+        let protected = strict.byte_string("protected")?;
+        strict.labels("unprotected", 0)?;
+        let payload = strict.byte_string("payload")?;
+        let signature = strict.byte_array("signature")?;
+        strict.end()?;
 
-        let mut header = Fields::of_labels(what, protected)?;
-        if cbor::integer(what, header.take(ALG)?) != Some(ALG_ED25519.into()) {
+        let mut header = Strict::new(what, protected);
+        header.labels("protected", 4)?;
+        header.label(ALG, "alg")?;
+        if header.integer("alg")? != ALG_ED25519 {
             return Err(cbor::shape(what, "alg", "Ed25519 (-19)"));
         }
-        let key_id = Digest(header.take_fixed(KEY_ID)?);
-        let mut cwt = Fields::of_labels(what, header.take(CWT)?)?;
-        if header.take_text(TYP)? != typ {
+        header.label(KEY_ID, "kid")?;
+        let key_id = Digest(header.byte_array("kid")?);
+        header.label(CWT, "claims")?;
+        header.labels("claims", 3)?;
+        header.label(ISSUER, "iss")?;
+        let issuer = header.parsed("iss", "a member id")?;
+        header.label(SUBJECT, "sub")?;
+        let subject = header.parsed("sub", "a record id")?;
+        header.label(ISSUED_AT, "iat")?;
+        let issued_at = header.unsigned("iat")?;
+        header.label(TYP, "typ")?;
+        if header.text_string("typ")? != typ {
             return Err(cbor::shape(what, "typ", "the type of this format"));
         }
-        header.finish()?;
-        let claims = Claims {
-            issuer: cwt.take_parsed(ISSUER, "a member id")?,
-            subject: cwt.take_parsed(SUBJECT, "a record id")?,
-            issued_at: cwt.take_u64(ISSUED_AT)?,
-        };
-        cwt.finish()?;
+        header.end()?;
+        let claims = Claims { issuer, subject, issued_at };
         let sig_structure = sig_structure(protected, payload);
         let bytes = bytes.to_vec();
         Ok((Self { bytes, key_id, claims, signature, sig_structure }, payload))

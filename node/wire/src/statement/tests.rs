@@ -34,7 +34,7 @@ fn record(to: Option<&str>) -> Manifest {
             schema: "urn:schema".into(),
             schema_digest: Digest([7; 32]),
             code_lists: BTreeMap::from([("HS".into(), "2022".into())]),
-            handling: cbor::map([("tlp", Value::from("AMBER"))]),
+            handling: cbor::map([("tlp", Value::from("AMBER"))]).into(),
             relation: Some(Relation {
                 verb: RelationVerb::Answers,
                 record: RecordId::new(5, &[8; 10]),
@@ -148,7 +148,7 @@ fn a_manifest_over_the_limit_is_not_signed() {
 fn refusal(kind: &str, handling: Value) -> Option<String> {
     let mut manifest = record(None);
     if let Body::Record(record) = &mut manifest.body {
-        (record.kind, record.handling) = (kind.into(), handling);
+        (record.kind, record.handling) = (kind.into(), handling.into());
     }
     let payload = cbor::encode(&manifest.to_value());
     Manifest::from_bytes(&payload).err().map(|refusal| refusal.to_string())

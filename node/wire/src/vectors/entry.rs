@@ -57,7 +57,7 @@ fn addressed() -> RecordManifest {
         schema: "https://test.example/schemas/lab-alert".into(),
         schema_digest: Digest([8; 32]),
         code_lists: BTreeMap::from([("HS".into(), "2022".into()), ("UNLOCODE".into(), "1".into())]),
-        handling: handling(),
+        handling: handling().into(),
         relation: Some(Relation {
             verb: RelationVerb::Answers,
             record: record(9),
@@ -74,7 +74,7 @@ fn good() -> Vec<(&'static str, Manifest)> {
         to: None,
         relation: None,
         code_lists: BTreeMap::new(),
-        handling: cbor::map([]),
+        handling: cbor::map([]).into(),
         ..addressed()
     };
     let supersedes = addressed().relation.map(|r| Relation { verb: RelationVerb::Supersedes, ..r });
@@ -105,7 +105,7 @@ fn good() -> Vec<(&'static str, Manifest)> {
         heads: BTreeMap::new(),
         ..manifest(Body::Record(RecordManifest { relation: supersedes, ..addressed() }))
     };
-    let deepest = RecordManifest { handling: nested(15), ..addressed() };
+    let deepest = RecordManifest { handling: nested(15).into(), ..addressed() };
     let deepest = manifest(Body::Record(deepest));
     let longest = RecordManifest { kind: format!("a-0{}", "z".repeat(61)), ..addressed() };
     vec![
@@ -125,7 +125,7 @@ fn good() -> Vec<(&'static str, Manifest)> {
 /// A record whose manifest has exactly this many bytes.
 fn sized(len: usize) -> Manifest {
     let filled = |len| {
-        let handling = cbor::map([("note", "x".repeat(len).into())]);
+        let handling = cbor::map([("note", "x".repeat(len).into())]).into();
         manifest(Body::Record(RecordManifest { handling, ..addressed() }))
     };
     let bytes = sign(&key(), claims(), filled(1000)).unwrap();
@@ -151,7 +151,7 @@ fn facts(manifest: &Manifest) -> serde_json::Value {
             let mut body = json!({
                 "community": record.community, "schema": record.schema,
                 "schemaDigest": record.schema_digest, "codeLists": record.code_lists,
-                "handling": cbor::to_json(&record.handling).unwrap(), "parts": parts,
+                "handling": record.handling.to_json().unwrap(), "parts": parts,
             });
             if let Some(to) = &record.to {
                 body["to"] = json!(to);
