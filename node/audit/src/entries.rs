@@ -238,7 +238,9 @@ impl Check<'_> {
             let due = std::mem::replace(&mut next, element.index.saturating_add(1));
             if self.scope.bundled && (element.index != due || element.index >= past) {
                 let index = element.index;
-                return refuted(format!("statement file {file}: entry {index} is out of its place"));
+                return refuted(format!(
+                    "statement file {file}: entry {index} is out of its place"
+                ));
             }
             // The log of a directory may have grown since the checkpoint was written.
             if !self.scope.bundled && element.index >= self.leaves.len() as u64 {

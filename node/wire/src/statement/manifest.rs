@@ -315,7 +315,7 @@ impl ReadsManifest {
             until: fields.take_u64("until")?,
             counts: read_map(&mut fields.take("counts")?, "counts", |record, classes| {
                 let classes = read_map(classes, "counts", |class, count| {
-                    let count = count.integer("counts").ok().and_then(|n| u64::try_from(n).ok());
+                    let count = count.unsigned("counts").ok();
                     Ok((class.to_owned(), count.filter(|count| *count > 0).ok_or_else(bad)?))
                 })?;
                 let record = record.parse().map_err(|_| bad())?;
