@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["consent", "sync"],
     &["exchange", "backup"],
     &["context"],
-    &["admit", "issue", "unseal"],
+    &["admit", "forget", "issue", "unseal"],
     &["keys", "release"],
     &["store", "telemetry"],
     &["journal", "config", "locodes", "principals", "refusal"],

@@ -232,6 +232,7 @@ mod tests {
             tlp_ceiling: "AMBER".to_owned(),
             purposes: set(&["drug-control"]),
             retention_days: 365,
+            class_retention_days: BTreeMap::new(),
             witnesses: 1,
             delivery,
             directions: BTreeMap::new(),

@@ -14,6 +14,7 @@ mod exchange;
 mod explain;
 mod export;
 mod feed;
+mod forget;
 mod http;
 mod issue;
 mod journal;

@@ -25,6 +25,7 @@ mod disk;
 mod fault;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod purge;
 mod reader;
 mod recover;
 mod segment;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 pub(crate) use disk::{Disk, System};
 pub use fault::{AppendError, JournalFault, Verb};
 use fault::{classify, io_fault};
+pub use purge::Purger;
 pub use reader::JournalReader;
 use reader::Shared;
 use segment::{HEAD, HEADER, MARK, MORE, Segment};
@@ -161,6 +163,7 @@ impl Journal {
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             disk.sync_directory(parent).map_err(io_fault(Verb::Sync, parent))?;
         }
+        purge::clean(disk.as_ref(), directory)?;
         let found = recover::recover(disk.as_ref(), directory)?;
         let end = Position { segment: found.segment.identity.sequence, offset: found.end };
         let shared = Arc::new(Shared::new(directory.to_owned(), end));
@@ -222,6 +225,23 @@ impl Journal {
     /// The durable end: where the next frame goes, unless a new segment is begun.
     pub fn end(&self) -> Position {
         Position { segment: self.segment.identity.sequence, offset: self.end }
+    }
+
+    /// Closes the segment that is written if it is this one, so that it can be written anew.
+    pub fn close(&mut self, sequence: u64) -> Result<(), AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        if sequence == self.segment.identity.sequence && self.end > HEADER {
+            self.roll(0)?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes out of closed segments.
+    pub fn purger(&self) -> Purger {
+        let (disk, directory) = (Arc::clone(&self.disk), self.directory.clone());
+        Purger { disk, directory, shared: Arc::clone(&self.shared) }
     }
 
     /// A reader that sees all that is durable, now and later.

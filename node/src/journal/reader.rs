@@ -33,7 +33,13 @@ impl Shared {
         *self.end.write().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
-    fn end(&self) -> Position {
+    /// Lets the next reader open a segment's file again, which is another one now.
+    pub fn forget(&self, sequence: u64) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|segment| segment.identity.sequence != sequence);
+    }
+
+    pub(super) fn end(&self) -> Position {
         *self.end.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -8,6 +8,7 @@ use super::*;
 
 mod crash;
 mod power;
+mod purge;
 
 const SMALL: Options = Options { segment: 600, ahead: 128 };
 

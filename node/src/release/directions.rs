@@ -45,6 +45,7 @@ fn register() -> Register {
         tlp_ceiling: "AMBER".to_owned(),
         purposes: set(&["risk-analysis"]),
         retention_days: 365,
+        class_retention_days: BTreeMap::new(),
         witnesses: 1,
         delivery: None,
         directions: BTreeMap::from([

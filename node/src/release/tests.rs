@@ -42,6 +42,7 @@ fn community(tlp: &str, classes: &[&str]) -> Community {
         tlp_ceiling: tlp.to_owned(),
         purposes: words(&[AGREED, "training"]),
         retention_days: 365,
+        class_retention_days: BTreeMap::new(),
         witnesses: 1,
         delivery: None,
         directions: BTreeMap::new(),

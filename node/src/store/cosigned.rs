@@ -9,6 +9,7 @@ use std::ops::Bound;
 use sealwire_wire::id::MemberId;
 
 use super::fact::Fact;
+use super::index::Stage;
 use super::reader::index_of;
 use super::rows::{Columns, by_key, log_key, row};
 use super::{Reader, StoreFault};
@@ -28,6 +29,60 @@ pub struct Cosigned {
     pub time: u64,
     /// The full signature line of the note.
     pub line: String,
+}
+
+impl Stage<'_> {
+    pub(super) fn cosignature(
+        &mut self,
+        log: &MemberId,
+        by: &MemberId,
+        size: u64,
+        time: u64,
+        at: Position,
+    ) -> Result<(), StoreFault> {
+        let mut value = self.cosigned_at(row::COSIGNED_AT, log, by, (size, time), at)?;
+        let key = by_key(row::COSIGNED, log, by);
+        let latest = match self.get(&key)? {
+            None => 0,
+            Some(value) => Columns(&value).u64()?,
+        };
+        if size >= latest {
+            value.splice(0..0, size.to_be_bytes());
+            self.put(key, value);
+        }
+        Ok(())
+    }
+
+    pub(super) fn pq_cosignature(
+        &mut self,
+        log: &MemberId,
+        by: &MemberId,
+        size: u64,
+        time: u64,
+        at: Position,
+    ) -> Result<(), StoreFault> {
+        self.cosigned_at(row::COSIGNED_PQ_AT, log, by, (size, time), at).map(|_| ())
+    }
+
+    /// Notes the cosignature of one size; the first counts, since a later one proves less.
+    fn cosigned_at(
+        &mut self,
+        row: u8,
+        log: &MemberId,
+        by: &MemberId,
+        (size, time): (u64, u64),
+        at: Position,
+    ) -> Result<Vec<u8>, StoreFault> {
+        let mut key = by_key(row, log, by);
+        key.extend_from_slice(&size.to_be_bytes());
+        let mut value = time.to_be_bytes().to_vec();
+        value.extend_from_slice(&at.to_bytes());
+        if self.get(&key)?.is_none() {
+            self.put(key, value.clone());
+        }
+        self.touch(log);
+        Ok(value)
+    }
 }
 
 impl Reader {

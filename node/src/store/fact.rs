@@ -16,6 +16,7 @@ use sealwire_wire::reads::Read;
 use crate::journal::Frame;
 
 use super::decision::Decision;
+use super::erasure::{Erasure, Hold, Purged, Review};
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,10 @@ const DECISION: u8 = 9;
 const READ: u8 = 10;
 const READS: u8 = 11;
 const PQ_COSIGNATURE: u8 = 12;
+const ERASURE: u8 = 20;
+const PURGED: u8 = 21;
+const HOLD: u8 = 22;
+const REVIEW: u8 = 23;
 
 /// Something that the node has verified or decided, and will not forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +147,14 @@ pub enum Fact {
         /// The reads: see [`sealwire_wire::reads`].
         part: Vec<u8>,
     },
+    /// Parts of a record are erased here.
+    Erasure(Erasure),
+    /// The bytes of erased parts are gone.
+    Purged(Purged),
+    /// A step of a legal hold.
+    Hold(Hold),
+    /// A record of ours was looked at, and is kept.
+    Review(Review),
 }
 
 /// Why a frame is not a fact.
@@ -221,8 +234,27 @@ impl Fact {
                     cbor::bytes(part.as_slice()),
                 ],
             ),
+            Self::Erasure(erasure) => (ERASURE, erasure.fields()),
+            Self::Purged(purged) => (PURGED, purged.fields()),
+            Self::Hold(hold) => (HOLD, hold.fields()),
+            Self::Review(review) => (REVIEW, review.fields()),
         };
         Frame { kind, payload: cbor::encode(&Value::Array(fields)) }
+    }
+
+    /// The fact with zeros, as many as there were bytes, in the place of what `goes` of an entry's
+    /// sealed parts, by class, or of a secret.
+    pub fn without(mut self, goes: impl Fn(&str) -> bool) -> Self {
+        match &mut self {
+            Self::Entry { item: Item { sealed, .. }, .. } | Self::Parts { sealed, .. } => {
+                for (_, bytes) in sealed.iter_mut().filter(|(class, _)| goes(class)) {
+                    bytes.fill(0);
+                }
+            }
+            Self::Secret { sealed, .. } => sealed.fill(0),
+            _ => {}
+        }
+        self
     }
 
     /// Reads a frame.
@@ -322,6 +354,10 @@ impl Fact {
                     part: fields.take_bytes("part")?,
                 }
             }
+            ERASURE => Self::Erasure(Erasure::from_bytes(bytes)?),
+            PURGED => Self::Purged(Purged::from_bytes(bytes)?),
+            HOLD => Self::Hold(Hold::from_bytes(bytes)?),
+            REVIEW => Self::Review(Review::from_bytes(bytes)?),
             kind => return Err(FactError::Kind(kind)),
         })
     }

@@ -20,8 +20,8 @@ use super::StoreFault;
 use super::decision::Decision;
 use super::fact::Fact;
 use super::rows::{
-    Columns, State, at_key, by_key, control_key, idempotent_key, log_key, node_key, place_value,
-    prefixed, read_place, row,
+    Columns, State, at_key, control_key, idempotent_key, log_key, node_key, place_value, prefixed,
+    read_place, row,
 };
 use super::table::{Rows, Table};
 use crate::journal::Position;
@@ -83,14 +83,12 @@ impl<'a> Stage<'a> {
                 self.outcome(log, at);
                 self.denial(log, ranges)
             }
-            Fact::Secret { audience, .. } => {
-                self.put(prefixed(row::SECRET, audience), at.to_bytes().to_vec());
-                Ok(())
-            }
-            Fact::Parts { log, index, .. } => {
+            Fact::Secret { audience, .. } => self.secret(audience, at),
+            Fact::Parts { log, index, sealed } => {
                 let mut key = at_key(row::LATE, log, *index);
                 key.extend_from_slice(&at.to_bytes());
                 self.put(key, Vec::new());
+                self.purge_again(log, *index, sealed.keys())?;
                 self.stale(log, *index, at)
             }
             Fact::Decision(decision) => {
@@ -102,6 +100,16 @@ impl<'a> Stage<'a> {
                 Ok(())
             }
             Fact::Reads { subject, log, count, .. } => self.reads(subject, log, *count, at),
+            Fact::Erasure(erasure) => self.erasure(erasure, at),
+            Fact::Purged(purged) => self.purged(purged),
+            Fact::Hold(hold) => {
+                self.hold(hold, at);
+                Ok(())
+            }
+            Fact::Review(review) => {
+                self.review(review, at);
+                Ok(())
+            }
         }
     }
 
@@ -154,12 +162,19 @@ impl<'a> Stage<'a> {
         if let Body::Reads(reads) = &statement.manifest().body {
             self.counts_reads(log, reads)?;
         }
-        if !matches!(statement.manifest().body, Body::Record(_)) {
+        if let Body::Audience(audience) = &statement.manifest().body {
+            let key = prefixed(row::AUDIENCE_AT, &audience.audience);
+            if self.get(&key)?.is_none() {
+                self.put(key, place.clone());
+            }
+        }
+        let Body::Record(record) = &statement.manifest().body else {
             let mut key = control_key(statement.manifest().kind());
             key.extend_from_slice(&self.state.entries.to_be_bytes());
             self.put(key, place);
             return Ok(0);
-        }
+        };
+        self.recorded(log, item.index, &statement, record)?;
         // The first entry under a record id keeps it, unless that one was quarantined: nobody
         // can hide a record by taking its id.
         let key = prefixed(row::RECORD, statement.claims().subject.as_bytes());
@@ -292,54 +307,6 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn cosignature(
-        &mut self,
-        log: &MemberId,
-        by: &MemberId,
-        size: u64,
-        time: u64,
-        at: Position,
-    ) -> Result<(), StoreFault> {
-        let mut key = by_key(row::COSIGNED_AT, log, by);
-        key.extend_from_slice(&size.to_be_bytes());
-        let mut value = time.to_be_bytes().to_vec();
-        value.extend_from_slice(&at.to_bytes());
-        if self.get(&key)?.is_none() {
-            // The first time counts: a later cosignature of the same size proves less.
-            self.put(key, value.clone());
-        }
-        let key = by_key(row::COSIGNED, log, by);
-        let latest = match self.get(&key)? {
-            None => 0,
-            Some(value) => Columns(&value).u64()?,
-        };
-        if size >= latest {
-            value.splice(0..0, size.to_be_bytes());
-            self.put(key, value);
-        }
-        self.touched.logs.insert(log.clone());
-        Ok(())
-    }
-
-    fn pq_cosignature(
-        &mut self,
-        log: &MemberId,
-        by: &MemberId,
-        size: u64,
-        time: u64,
-        at: Position,
-    ) -> Result<(), StoreFault> {
-        let mut key = by_key(row::COSIGNED_PQ_AT, log, by);
-        key.extend_from_slice(&size.to_be_bytes());
-        if self.get(&key)?.is_none() {
-            let mut value = time.to_be_bytes().to_vec();
-            value.extend_from_slice(&at.to_bytes());
-            self.put(key, value);
-        }
-        self.touched.logs.insert(log.clone());
-        Ok(())
-    }
-
     fn decision(&mut self, decision: &Decision, at: Position) {
         match decision {
             Decision::Quarantined { log, index, .. } => {
@@ -370,7 +337,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Marks the statement file that holds `index` as behind, with the lowest index at fault.
-    fn stale(&mut self, log: &MemberId, index: u64, at: Position) -> Result<(), StoreFault> {
+    pub(super) fn stale(
+        &mut self,
+        log: &MemberId,
+        index: u64,
+        at: Position,
+    ) -> Result<(), StoreFault> {
         self.touched.logs.insert(log.clone());
         let key = at_key(row::STALE, log, index / 256);
         let lowest = match self.get(&key)? {
@@ -381,6 +353,11 @@ impl<'a> Stage<'a> {
         value.extend_from_slice(&at.to_bytes());
         self.put(key, value);
         Ok(())
+    }
+
+    /// Has a log's files looked at.
+    pub(super) fn touch(&mut self, log: &MemberId) {
+        self.touched.logs.insert(log.clone());
     }
 
     /// The size of a log; makes the log known.

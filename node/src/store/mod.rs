@@ -14,15 +14,18 @@
 
 mod cosigned;
 mod decision;
+mod erasure;
 mod evidence;
 pub mod fact;
 mod files;
+mod forgetting;
 pub mod format;
 mod index;
 mod lock;
 mod logs;
 mod outcomes;
 mod place;
+mod purge;
 mod reader;
 mod reads;
 mod recent;
@@ -44,10 +47,13 @@ use std::sync::{Arc, OnceLock};
 use sealwire_wire::id::{Digest, MemberId};
 
 pub use self::decision::Decision;
+pub use self::erasure::{Erasure, Hold, HoldStep, Purged, Review};
 pub use self::fact::{Fact, FactError};
 pub use self::files::Discloser;
+pub use self::forgetting::{Erased, Terms};
 use self::index::{Stage, note_size};
 use self::logs::LogFiles;
+pub use self::purge::Purge;
 use self::reader::Inner;
 pub use self::reader::{Reader, StoredEntry};
 pub use self::reads::{KeptRead, ReadCursor};

@@ -6,6 +6,7 @@
 //!
 //! This module knows nothing of keys: what is sealed stays sealed.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,7 @@ use sealwire_wire::statement::leaf_data;
 use super::StoreFault;
 use super::decision::Decision;
 use super::fact::Fact;
+use super::forgetting::{self, Erased};
 use super::lock::Lock;
 use super::recent::Recent;
 use super::rows::{
@@ -39,6 +41,8 @@ pub struct StoredEntry {
     pub item: Item,
     /// Code and text, if the entry failed the gate.
     pub quarantined: Option<(String, String)>,
+    /// Parts that were erased here, by class.
+    pub erased: BTreeMap<String, Erased>,
 }
 
 pub(super) struct Inner {
@@ -58,8 +62,20 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// An entry with everything known of it.
+    /// An entry with everything known of it, but for parts that were erased.
     pub fn entry(&self, log: &MemberId, index: u64) -> Result<Option<StoredEntry>, StoreFault> {
+        let mut entry = self.whole_entry(log, index)?;
+        if let Some(StoredEntry { item, erased, .. }) = &mut entry {
+            forgetting::without(item, erased);
+        }
+        Ok(entry)
+    }
+
+    pub(super) fn whole_entry(
+        &self,
+        log: &MemberId,
+        index: u64,
+    ) -> Result<Option<StoredEntry>, StoreFault> {
         let Some(value) = self.get(&at_key(row::ENTRY, log, index))? else { return Ok(None) };
         let mut columns = Columns(&value);
         let (cursor, received_at) = (columns.u64()?, columns.u64()?);
@@ -83,7 +99,8 @@ impl Reader {
                 _ => return Err(self.damaged()),
             },
         };
-        Ok(Some(StoredEntry { cursor, received_at, item, quarantined }))
+        let erased = self.erased(log, index)?;
+        Ok(Some(StoredEntry { cursor, received_at, item, quarantined, erased }))
     }
 
     /// Where a record is.

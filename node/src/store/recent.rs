@@ -36,6 +36,11 @@ impl Recent {
         }
     }
 
+    /// Lets go of all of them: what was purged must not stay in memory.
+    pub fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+
     /// The entry at this place of the journal, if it is among those kept.
     pub fn get(&self, at: Position) -> Option<Fact> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ use super::StoreFault;
 use crate::journal::Position;
 
 /// Layout of the rows; another one makes the index foreign, and it is rebuilt.
-pub(super) const LAYOUT: u8 = 3;
+pub(super) const LAYOUT: u8 = 4;
 
 /// First byte of a key: what the row is.
 pub(super) mod row {
@@ -44,6 +44,17 @@ pub(super) mod row {
     pub const UNCOUNTED: u8 = b'V';
     pub const READS: u8 = b'y';
     pub const READS_OF: u8 = b'Y';
+    pub const SECRET_AT: u8 = b'S';
+    pub const AUDIENCE_AT: u8 = b'a';
+    pub const TERMS: u8 = b'T';
+    pub const ERASES: u8 = b'Z';
+    pub const ERASE_LATER: u8 = b'z';
+    pub const ERASED: u8 = b'x';
+    pub const PURGE: u8 = b'X';
+    pub const DESTROYED: u8 = b'D';
+    pub const ATTEST: u8 = b'A';
+    pub const HOLD: u8 = b'H';
+    pub const REVIEW: u8 = b'W';
 }
 
 /// Key of a row that belongs to a log.

@@ -12,6 +12,7 @@ use super::testing::{World, checkpoint, cosignature, entry, id, leaf, note, reco
 use super::*;
 
 mod faults;
+mod forgotten;
 mod power;
 mod verified;
 

@@ -44,6 +44,9 @@ pub struct CommunityArgs {
     /// Longest retention, in days.
     #[arg(long, value_name = "N")]
     pub retention_days: u32,
+    /// A class that is kept for a shorter time: CLASS=DAYS.
+    #[arg(long = "class-retention", value_name = "CLASS=DAYS", value_parser = class_days)]
+    pub class_retention: Vec<(String, u32)>,
     /// Cosignatures of other members after which an entry counts as witnessed.
     #[arg(long, value_name = "K")]
     pub witnesses: u32,
@@ -104,6 +107,10 @@ pub struct ChangeArgs {
     /// Longest retention, in days.
     #[arg(long, value_name = "N")]
     pub retention_days: Option<u32>,
+    /// A class that is kept for a shorter time from now on: CLASS=DAYS; as long as others with
+    /// CLASS=0.
+    #[arg(long = "class-retention", value_name = "CLASS=DAYS", value_parser = class_days)]
+    pub class_retention: Vec<(String, u32)>,
     /// Cosignatures of other members after which an entry counts as witnessed.
     #[arg(long, value_name = "K")]
     pub witnesses: Option<u32>,
@@ -138,6 +145,7 @@ pub(super) fn add(args: CommunityArgs) -> Result<Report> {
         tlp_ceiling: args.tlp,
         purposes: distinct("--purposes", args.purposes)?,
         retention_days: args.retention_days,
+        class_retention_days: args.class_retention.into_iter().collect(),
         witnesses: args.witnesses,
         delivery: args.delivery.0,
         directions: directed(args.directions)?,
@@ -183,6 +191,12 @@ fn change(args: ChangeArgs) -> Result<Report> {
     replace(&mut community.agreement, args.agreement);
     replace(&mut community.tlp_ceiling, args.tlp);
     replace(&mut community.retention_days, args.retention_days);
+    for (class, days) in args.class_retention {
+        match days {
+            0 => community.class_retention_days.remove(&class),
+            days => community.class_retention_days.insert(class, days),
+        };
+    }
     replace(&mut community.witnesses, args.witnesses);
     replace(&mut community.delivery, args.delivery.map(|to| to.0));
     for (option, place, items) in [
@@ -235,6 +249,12 @@ fn directed(list: Vec<(MemberId, Direction)>) -> Result<BTreeMap<MemberId, Direc
         }
     }
     Ok(directions)
+}
+
+fn class_days(text: &str) -> Result<(String, u32), String> {
+    let pair =
+        text.split_once('=').and_then(|(class, days)| Some((class.to_owned(), days.parse().ok()?)));
+    pair.ok_or_else(|| "not CLASS=DAYS, such as nominal=30".to_owned())
 }
 
 /// Reads `AU=receive`.

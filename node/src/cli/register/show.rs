@@ -101,6 +101,7 @@ fn show_json(
         json!({"id": c.id, "title": c.title, "agreement": c.agreement, "members": c.members,
                "kinds": c.kinds, "classes": c.classes, "tlpCeiling": c.tlp_ceiling,
                "purposes": c.purposes, "retentionDays": c.retention_days,
+               "classRetentionDays": c.class_retention_days,
                "witnesses": c.witnesses, "delivery": c.delivery, "directions": directions(c)})
     };
     let schemas: BTreeMap<_, _> = summary
@@ -147,9 +148,10 @@ fn push_members(lines: &mut Vec<String>, summary: &Summary) {
             c.tlp_ceiling
         ));
         lines.push(format!(
-            "               purposes {}; kept {} days; {} witnesses; delivered to {}",
+            "               purposes {}; kept {} days{}; {} witnesses; delivered to {}",
             join(&c.purposes),
             c.retention_days,
+            shorter(c),
             c.witnesses,
             c.delivery.map_or_else(|| "all".to_owned(), |k| k.to_string())
         ));
@@ -158,6 +160,11 @@ fn push_members(lines: &mut Vec<String>, summary: &Summary) {
             lines.push(format!("               {}", only.collect::<Vec<_>>().join("; ")));
         }
     }
+}
+
+fn shorter(community: &Community) -> String {
+    let classes = community.class_retention_days.iter();
+    classes.map(|(class, days)| format!(", {class} {days}")).collect()
 }
 
 fn directions(community: &Community) -> BTreeMap<&str, &str> {

@@ -377,10 +377,23 @@ fn community(
         tlp_ceiling: raw.tlp_ceiling.clone(),
         purposes,
         retention_days: raw.retention_days,
+        class_retention_days: class_retention(&at, raw)?,
         witnesses: raw.witnesses,
         delivery: raw.delivery,
         directions,
     })
+}
+
+/// Which classes are kept for a shorter time than others.
+fn class_retention(at: &str, raw: &RawCommunity) -> Result<BTreeMap<String, u32>, RegisterError> {
+    for (class, days) in &raw.class_retention_days {
+        let at = format!("{at}/classRetentionDays/{class}");
+        let known = raw.classes.contains(class);
+        require(known, &at, class, "a class that the agreement covers")?;
+        let shorter = (1..=raw.retention_days).contains(days);
+        require(shorter, &at, days, "1 to retentionDays")?;
+    }
+    Ok(raw.class_retention_days.clone())
 }
 
 /// Which members only publish or only receive. Somebody has to publish, and somebody to receive.

@@ -336,6 +336,7 @@ impl Draft {
             tlp_ceiling: community.tlp_ceiling.clone(),
             purposes: community.purposes.iter().cloned().collect(),
             retention_days: community.retention_days,
+            class_retention_days: community.class_retention_days.clone(),
             witnesses: community.witnesses,
             delivery: community.delivery,
             directions: community

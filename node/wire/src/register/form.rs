@@ -128,6 +128,8 @@ pub(super) struct RawCommunity {
     pub tlp_ceiling: String,
     pub purposes: Vec<String>,
     pub retention_days: u32,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_retention_days: BTreeMap<String, u32>,
     pub witnesses: u32,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub delivery: Option<u32>,

@@ -285,6 +285,8 @@ pub struct Community {
     pub purposes: BTreeSet<String>,
     /// Longest retention, in days.
     pub retention_days: u32,
+    /// Longest retention of single field classes, in days, where it is shorter.
+    pub class_retention_days: BTreeMap<String, u32>,
     /// Cosignatures of other members after which an entry counts as witnessed.
     pub witnesses: u32,
     /// To how many of those to whom it is addressed a record must have come to count as
@@ -295,6 +297,11 @@ pub struct Community {
 }
 
 impl Community {
+    /// How long a part of a field class may be kept, in days.
+    pub fn retention_of(&self, class: &str) -> u32 {
+        self.class_retention_days.get(class).copied().unwrap_or(self.retention_days)
+    }
+
     /// Whether a member of the community may publish in it.
     pub fn publishes(&self, member: &MemberId) -> bool {
         self.members.contains(member) && self.directions.get(member) != Some(&Direction::Receive)

@@ -57,6 +57,7 @@ fn community(name: &str, members: &[&str], witnesses: u32) -> Community {
         tlp_ceiling: "AMBER".to_owned(),
         purposes: set(&["drug-control"]),
         retention_days: 365,
+        class_retention_days: BTreeMap::new(),
         witnesses,
         delivery: None,
         directions: BTreeMap::new(),
