@@ -61,20 +61,28 @@ pub struct Authentic {
     pub sealed: BTreeMap<String, Vec<u8>>,
     /// Set when its key was ended before this place: the entry is held, and counts for nothing.
     pub void: bool,
+    /// Set when its originator has ordered parts of it to be erased, so that no one gives them any
+    /// more: PROTOCOL, section 14.
+    pub erased: bool,
 }
 
 impl Authentic {
-    /// Whether all that the statement names came along.
+    /// Whether all that the statement names came along, but for what was erased.
     pub fn complete(&self) -> bool {
         match &self.statement.manifest().body {
-            Body::Record(record) => record.parts.keys().all(|c| self.sealed.contains_key(c)),
+            Body::Record(record) => {
+                let there = |class: &String| {
+                    self.sealed.contains_key(class) || (self.erased && class != "open")
+                };
+                record.parts.keys().all(there)
+            }
             _ => true,
         }
     }
 
     /// The entry as it is kept and sent.
     pub fn into_item(self) -> Item {
-        let Self { index, statement, sealed, void: _ } = self;
+        let Self { index, statement, sealed, .. } = self;
         Item { index, statement: statement.bytes().to_vec(), proof: Vec::new(), sealed }
     }
 }
@@ -184,7 +192,13 @@ pub fn authenticate(
     let statement =
         statement.verify(&public).map_err(|e| reject("signature-invalid", e.to_string()))?;
     check_sealed(&statement, item)?;
-    let entry = Authentic { index: item.index, statement, sealed: item.sealed.clone(), void };
+    let entry = Authentic {
+        index: item.index,
+        statement,
+        sealed: item.sealed.clone(),
+        void,
+        erased: false,
+    };
     Ok(entry)
 }
 

@@ -32,6 +32,10 @@ pub const DEFAULT_GRACE_DAYS: u64 = 14;
 pub const MAX_GRACE_DAYS: u64 = 92;
 /// How often reads are counted in the log unless told otherwise, in seconds.
 pub const DEFAULT_READS_EVERY_SECS: u64 = 900;
+/// How often a node looks what is to be forgotten unless told otherwise, in seconds.
+pub const DEFAULT_FORGET_EVERY_SECS: u64 = 3600;
+/// Longest time between looks, in seconds: what is erased is out of the journal within a day.
+pub const MAX_FORGET_EVERY_SECS: u64 = 12 * 3600;
 /// Longest time between counts of reads, in seconds.
 pub const MAX_READS_EVERY_SECS: u64 = 7 * 24 * 3600;
 /// Where the HTTP interface listens unless told otherwise.
@@ -67,6 +71,8 @@ pub struct Config {
     pub locodes: Option<PathBuf>,
     /// The read log.
     pub reads: Reads,
+    /// How often this node looks what is to be forgotten, erases it, and says so.
+    pub forget_every: Duration,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -327,6 +333,11 @@ listen = [
 # every-seconds = 900
 # Whether a reader of a record with several purposes has to state one of them.
 # purpose-required = false
+
+# [retention]
+# How often this node looks which parts may not be kept any longer, takes the bytes of what is erased
+# out of its files, and attests it (1 to 43200).
+# every-seconds = 3600
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

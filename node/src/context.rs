@@ -105,6 +105,7 @@ impl Context {
             Body::Audience(audience)
                 if *log != self.own
                     && audience.to.contains(&self.own)
+                    && !self.reader.is_destroyed(&audience.audience)
                     && self.secret_of(&audience.audience).is_none() =>
             {
                 let mut missed = self.missed.write().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +121,8 @@ impl Context {
                 map.insert(audience.audience, (community, to));
                 drop(map);
                 // Lost with the disk, while the entry came back: those who have it give it back.
-                let lost = self.reader.secret(&audience.audience).is_none();
+                let lost = self.reader.secret(&audience.audience).is_none()
+                    && !self.reader.is_destroyed(&audience.audience);
                 let mut missed = self.missed.write().unwrap_or_else(PoisonError::into_inner);
                 if lost && missed.len() < MAX_MISSED_SECRETS / 2 {
                     missed.insert(audience.audience, (log.clone(), index));

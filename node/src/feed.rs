@@ -18,7 +18,7 @@ use crate::admit;
 use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::release::{Grant, Rule};
-use crate::store::{StoreFault, StoredEntry};
+use crate::store::{Erased, StoreFault, StoredEntry};
 
 /// Most records in one page.
 pub const MAX_PAGE: usize = 500;
@@ -130,6 +130,9 @@ pub struct RecordView {
     /// For which purpose restricted classes were opened; empty if none was stated.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub purpose: String,
+    /// Parts that were erased here, by class, each with when (milliseconds since 1970) and the rule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub erased: BTreeMap<String, Erased>,
     /// Rules that need a withheld field, and so say neither pass nor fail.
     pub not_checkable: Vec<String>,
     /// Errors and warnings in what was opened.
@@ -304,7 +307,11 @@ fn view(
         received_at: entry.received_at,
         status,
         opened: names(&opened.parts.keys().copied().collect::<Vec<_>>()),
-        withheld: names(&opened.withheld),
+        withheld: names(&opened.withheld)
+            .into_iter()
+            .filter(|class| !entry.erased.contains_key(class))
+            .collect(),
+        erased: entry.erased.clone(),
         held_back_because: agreed.err().filter(|_| !held_back.is_empty()),
         held_back: names(&held_back),
         purpose,

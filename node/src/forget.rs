@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::register::Community;
-use sealwire_wire::statement::{Body, RecordManifest, RelationVerb, Statement};
+use sealwire_wire::statement::{Body, Manifest, RecordManifest, RelationVerb};
 use serde_json::{Value, json};
 
 use crate::store::{Erasure, Terms};
@@ -85,17 +85,17 @@ pub fn erases<'m>(
 }
 
 /// What a statement orders to be erased, if it is an originator's erasure record. `record` is what
-/// opened of it; `at` is now, milliseconds since 1970.
-pub fn ordered(statement: &Statement, record: &Value, at: u64) -> Option<Erasure> {
-    let Body::Record(manifest) = &statement.manifest().body else { return None };
-    let (record_id, originator, order) = erases(&statement.claims().issuer, manifest)?;
+/// opened of it. The time is that of the commit, and not known here.
+pub fn ordered(issuer: &MemberId, manifest: &Manifest, record: &Value) -> Option<Erasure> {
+    let Body::Record(manifest) = &manifest.body else { return None };
+    let (record_id, originator, order) = erases(issuer, manifest)?;
     let classes = erased_classes(record);
     (order && !classes.is_empty()).then(|| Erasure {
         record: *record_id,
         originator: originator.clone(),
         classes,
         rule: BY_ORDER.to_owned(),
-        at,
+        at: 0,
     })
 }
 

@@ -46,6 +46,9 @@ pub enum Right {
     /// Take records out for bodies that are no members: open single fields as a proof, export what
     /// originators let go. Not given unless asked for.
     Export,
+    /// Erase parts of records, place and lift legal holds, decide on reviews. Not given unless asked
+    /// for.
+    Erase,
     /// As a program of another member: read checkpoints, tiles and the statements addressed to
     /// that member, and have its checkpoint cosigned. Stands alone.
     Mirror,
@@ -54,8 +57,11 @@ pub enum Right {
 impl Right {
     /// The rights that a member's own people and programs are given at first.
     pub const OURS: [Self; 3] = [Self::Publish, Self::Read, Self::Audit];
+    /// The rights of people who see what becomes of records.
+    pub const PEOPLE: [Self; 4] = [Self::Publish, Self::Read, Self::Audit, Self::Erase];
     /// All rights.
-    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Audit, Self::Export, Self::Mirror];
+    pub const ALL: [Self; 6] =
+        [Self::Publish, Self::Read, Self::Audit, Self::Export, Self::Erase, Self::Mirror];
 
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -64,6 +70,7 @@ impl Right {
             Self::Read => "read",
             Self::Audit => "audit",
             Self::Export => "export",
+            Self::Erase => "erase",
             Self::Mirror => "mirror",
         }
     }

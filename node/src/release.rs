@@ -30,6 +30,9 @@ pub use handling::{Handling, Tlp};
 pub use plan::{Plan, Wish, active_peers, check_agreement, member_of, plan, red_to_all, sender_of};
 pub use rule::Rule;
 
+/// The record kind that every agreement covers: none can forbid to erase, and to say so.
+const ERASURE: &str = "erasure";
+
 /// What somebody sees of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -207,7 +210,7 @@ fn entry(shared: &Shared<'_>, asker: &Asker<'_>) -> Result<(), Rule> {
 /// Whether a record is within a community's agreement.
 fn agreed(community: &Community, kind: &str, handling: &Handling) -> Result<(), Rule> {
     let ceiling = community.tlp_ceiling.parse::<Tlp>().ok();
-    if !community.kinds.contains(kind) {
+    if kind != ERASURE && !community.kinds.contains(kind) {
         Err(Rule::KindNotInAgreement)
     } else if handling.tlp.is_none() || handling.tlp > ceiling {
         Err(Rule::TlpAboveCeiling)

@@ -25,6 +25,7 @@ pub mod output;
 mod publish;
 mod read;
 mod register;
+mod retention;
 mod run;
 mod schema;
 #[cfg(test)]
@@ -96,6 +97,14 @@ pub enum Command {
     Open(onward::OpenArgs),
     /// Write the records that a body outside the federation may get, as far as it may.
     Export(onward::ExportArgs),
+    /// List the records that come due: for erasure, or for a review.
+    Retention(retention::RetentionArgs),
+    /// Erase parts of a record, or say what was erased and who has attested it.
+    Erase(retention::EraseArgs),
+    /// Keep a record from being removed, by law; each step needs a second person.
+    Hold(retention::HoldArgs),
+    /// Decide that a record of this member is still needed.
+    Review(retention::ReviewArgs),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
     /// Look at everything of a node that may be wrong, and say what to do about it.
@@ -167,6 +176,10 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Explain(args) => onward::explain(&args, output),
         Command::Open(args) => onward::open(&args, output),
         Command::Export(args) => onward::export(&args, output),
+        Command::Retention(args) => retention::retention(&args, output),
+        Command::Erase(args) => retention::erase(&args, output),
+        Command::Hold(args) => retention::hold(&args, output),
+        Command::Review(args) => retention::review(&args, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Unseal(args) => inspect::unseal(&args, output),

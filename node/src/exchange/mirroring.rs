@@ -6,7 +6,7 @@ use sealwire_wire::merkle;
 use sealwire_wire::statement::leaf_data;
 
 use crate::admit::Admitted;
-use crate::store::{Decision, Fact};
+use crate::store::{Decision, Erasure, Fact};
 
 use super::order::{Cosigned, Order, Ranged, SignedHead, SignedRanges};
 use super::{
@@ -237,7 +237,10 @@ fn keep(
             reports.extend(learn_order(log, index, entry.statement.manifest()));
         }
         facts.push(Fact::Entry { log: log.clone(), received_at: now_ms, item: entry.into_item() });
-        facts.extend(learnt);
+        facts.extend(learnt.into_iter().map(|fact| match fact {
+            Fact::Erasure(erasure) => Fact::Erasure(Erasure { at: now_ms, ..erasure }),
+            fact => fact,
+        }));
         if let Some(refusal) = quarantine {
             facts.push(Fact::Decision(Decision::Quarantined {
                 log: log.clone(),

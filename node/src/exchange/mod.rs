@@ -221,7 +221,7 @@ impl Exchange {
                 self.frontier.push(merkle::leaf_hash(&leaf_data(&digest)));
                 learn.extend(learn_order(&self.own, index, issued.statement.manifest()));
                 let (statement, sealed) = (issued.statement, issued.sealed);
-                let entry = Authentic { index, statement, sealed, void: false };
+                let entry = Authentic { index, statement, sealed, void: false, erased: false };
                 facts.push(Fact::Entry {
                     log: self.own.clone(),
                     received_at: now_ms,

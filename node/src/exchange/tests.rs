@@ -184,8 +184,13 @@ impl World {
                     assert_eq!(held.leaves.len() as u64, item.index, "our log has no gap");
                     held.leaves.push(statement.digest());
                 }
-                let entry =
-                    Authentic { index: item.index, statement, sealed: item.sealed, void: false };
+                let entry = Authentic {
+                    index: item.index,
+                    statement,
+                    sealed: item.sealed,
+                    void: false,
+                    erased: false,
+                };
                 held.entries.insert(item.index, entry);
             }
             Fact::Leaves { log, from, digests } => {

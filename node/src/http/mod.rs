@@ -13,6 +13,7 @@ mod onward;
 mod problem;
 mod records;
 mod register;
+mod retention;
 mod serve;
 mod stream;
 mod system;
@@ -83,6 +84,7 @@ struct Route {
 /// Every route there is.
 fn routes() -> Vec<Route> {
     const READ: Access = Access::AnyOf(&[Right::Read]);
+    const ERASE: Access = Access::AnyOf(&[Right::Erase]);
     const EXPORT: Access = Access::AnyOf(&[Right::Export]);
     const PROOF: Access = Access::AnyOf(&[Right::Read, Right::Audit]);
     const LOG: Access = Access::AnyOf(&[Right::Read, Right::Audit, Right::Mirror]);
@@ -120,6 +122,17 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/records/{id}/explain", READ, get(onward::explain)),
         route("post", "/v1/records/{id}/open", EXPORT, post(onward::open)),
         route("post", "/v1/exports", EXPORT, post(onward::export)),
+        route("get", "/v1/retention", Access::AnyOf(&Right::PEOPLE), get(retention::due)),
+        route("get", "/v1/holds", Access::AnyOf(&Right::PEOPLE), get(retention::holds)),
+        route(
+            "get",
+            "/v1/records/{id}/erasure",
+            Access::AnyOf(&Right::PEOPLE),
+            get(retention::erasure),
+        ),
+        route("post", "/v1/records/{id}/erasure", ERASE, post(retention::erase)),
+        route("post", "/v1/records/{id}/hold", ERASE, post(retention::hold)),
+        route("post", "/v1/records/{id}/review", ERASE, post(retention::review)),
         route("get", "/v1/reads", Access::AnyOf(&[Right::Audit]), get(records::reads)),
         route("get", "/v1/logs/{member}/checkpoint", LOG, get(log::checkpoint)),
         route("get", "/v1/logs/{member}/tile/{*path}", LOG, get(log::tile)),

@@ -98,11 +98,11 @@ fn recipient_of(name: String, purpose: String) -> Result<Recipient, Problem> {
     Err(malformed(format!("a recipient's name has 1 to {MAX_RECIPIENT_LEN} characters on a line")))
 }
 
-fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|cause| malformed(cause.to_string()))
 }
 
-fn malformed(cause: String) -> Problem {
+pub(super) fn malformed(cause: String) -> Problem {
     let detail = format!("cannot read the request: {cause}");
     Problem::bad_request("submission-invalid", detail, "see /v1/openapi.json")
 }

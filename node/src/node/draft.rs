@@ -127,7 +127,9 @@ pub fn prepare(
     if let Some(relation) = &relation {
         admit::check_relation(&context.own, relation)?;
         related_is_known(context, relation)?;
+        super::forgetting::may_say(context, &valid, relation)?;
     }
+    super::forgetting::may_be_kept(&valid, now_ms)?;
     Ok(Prepared { id, valid, fields, plan, relation, community, language })
 }
 

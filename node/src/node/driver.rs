@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, HeadKeys, Input, MAX_GAPS, Mirror, Order, Unit};
 use crate::issue::sign_key_not_valid;
 use crate::journal::AppendError;
 use crate::refusal::Refusal;
-use crate::store::{CommitError, Fact, Writer};
+use crate::store::{CommitError, Fact, Purge, Writer};
 
 use super::Counters;
 
@@ -48,7 +48,13 @@ pub enum Message {
     Adopt(Box<Register>, oneshot::Sender<()>),
     /// Another register of a version that we hold, as its governors signed it.
     Fork(Box<Register>),
+    /// Erased parts that are still in the journal are to be removed: the answer is what does so,
+    /// but for entries that are held.
+    Purge(Kept, oneshot::Sender<Option<Purge>>),
 }
+
+/// Whether nothing of an entry may be removed.
+pub type Kept = Box<dyn Fn(&MemberId, u64) -> bool + Send>;
 
 /// A version to be put in force, and who waits to hear it.
 type Adopting = Option<(Box<Register>, oneshot::Sender<()>)>;
@@ -166,7 +172,7 @@ impl Driver {
     }
 
     fn decide(
-        &self,
+        &mut self,
         exchange: &mut Exchange,
         batch: Vec<Message>,
         waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
@@ -186,6 +192,14 @@ impl Driver {
                 // One at a time is offered; a second would find its sender answered by nobody.
                 Message::Adopt(register, done) => *adopting = Some((register, done)),
                 Message::Fork(register) => self.register_forked(&register),
+                Message::Purge(held, reply) => {
+                    let purge = self.writer.purge(held).unwrap_or_else(|cause| {
+                        tracing::error!(%cause, "cannot remove erased parts from the journal yet");
+                        None
+                    });
+                    // Whoever asked may be stopping.
+                    let _ = reply.send(purge);
+                }
             }
         }
         let mut orders = Vec::new();

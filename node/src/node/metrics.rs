@@ -1,6 +1,7 @@
 //! Counts and sizes for operators, in the Prometheus text format.
 
 use std::fmt::Write as _;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::NodeHandle;
@@ -66,6 +67,13 @@ impl NodeHandle {
         gauge("register_version", "", status.register_version);
         gauge("drafts", "", status.drafts as u64);
         gauge("deliveries_overdue", "", status.overdue as u64);
+        {
+            let notices = self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner);
+            for (days, count) in &notices.due {
+                gauge("retention_due", &format!("{{within_days=\"{days}\"}}"), *count as u64);
+            }
+            gauge("attestations_missing", "", notices.missing as u64);
+        }
         let expires = self.inner.context.register().expires_unix();
         gauge("register_expires_seconds", "", u64::try_from(expires).unwrap_or_default());
         gauge("register_forks", "", status.register_forks.len() as u64);

@@ -8,12 +8,14 @@ mod draft;
 mod drafts;
 mod driver;
 mod epochs;
+mod forgetting;
 mod guard;
 mod metrics;
 mod peers;
 mod publish;
 mod reads;
 mod recover;
+mod retention;
 mod startup;
 mod status;
 mod taken;
@@ -21,7 +23,7 @@ mod versions;
 mod witness;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -50,6 +52,8 @@ use guard::Guard;
 use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
+use retention::Notices;
+pub use retention::{Decided, Due, ErasureState, HoldState, MAX_REASON_LEN};
 pub use status::Status;
 use status::register_expiry;
 pub use versions::Taken;
@@ -93,6 +97,7 @@ struct Inner {
     windows: Windows,
     purpose_required: bool,
     consents: Consents,
+    notices: Mutex<Notices>,
 }
 
 /// What must be ended in order.
@@ -213,12 +218,15 @@ pub async fn start(
         windows,
         purpose_required,
         consents: Consents::default(),
+        notices: Mutex::default(),
     };
     let node = NodeHandle { inner: Arc::new(inner) };
     let mut tasks = tasks;
     tasks.push(tokio::spawn(node.clone().begin()));
     let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
     tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
+    let (forgetting, every) = (Arc::clone(&node.inner), config.forget_every);
+    tasks.push(tokio::spawn(async move { forgetting::keep_on(&forgetting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");
     Ok((node, Running { gossip: handle, tasks, writer: Some(writer) }))
 }

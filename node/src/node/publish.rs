@@ -24,6 +24,7 @@ use crate::store::Fact;
 use super::draft::{self, Prepared, Submission};
 use super::drafts::Queued;
 use super::driver::{Logged, Message, unix_ms};
+use super::forgetting;
 use super::{Counters, Inner};
 
 /// Longest idempotency key, in bytes.
@@ -255,7 +256,8 @@ async fn publish_now(
     let Prepared { id, valid, fields, plan, relation, community, language } =
         draft::prepare(context, &register, submission, now.unix_ms)?;
     let mut entries = Vec::new();
-    let mut facts = Vec::new();
+    let mut facts: Vec<Fact> = Vec::new();
+    facts.extend(forgetting::own_order(context, &valid, relation.as_ref(), now.unix_ms));
     let audiences = audiences_for(inner, &community, &plan, &mut entries, &mut facts).await?;
     let draft = Draft { id, community: &community, record: &valid, fields, relation };
     // The audiences above may have been logged meanwhile.

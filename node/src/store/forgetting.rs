@@ -40,7 +40,7 @@ pub struct Terms {
 }
 
 /// How a part was erased.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Erased {
     /// When, milliseconds since 1970.
     pub at: u64,
@@ -273,6 +273,7 @@ impl Reader {
     }
 
     /// The terms of one record, if something of it is still here.
+    #[cfg(test)]
     pub fn terms_of(&self, log: &MemberId, index: u64) -> Option<Terms> {
         let key = at_key(row::TERMS, log, index);
         let found = self.get(&key).and_then(|v| v.map(|v| Terms::read(&key, &v)).transpose());
@@ -325,6 +326,23 @@ impl Reader {
         self.list(self.inner.table.scan_prefix(&prefix), usize::MAX, |key, _| {
             read_place(key.get(prefix.len()..).unwrap_or_default())
         })
+    }
+
+    /// Whether bytes of erased parts of an entry are still in the journal.
+    pub fn is_unpurged(&self, log: &MemberId, index: u64) -> bool {
+        let mut rows = self.inner.table.scan_prefix(at_key(row::PURGE, log, index));
+        rows.next().is_some()
+    }
+
+    /// Entries by which originators erase records of their own: log and index.
+    pub fn orders(&self) -> Vec<(MemberId, u64)> {
+        let rows = self.list(self.inner.table.scan_prefix([row::ERASES]), usize::MAX, |key, _| {
+            let mut columns = Columns(key.get(17..).unwrap_or_default());
+            let originator = columns.member()?;
+            Ok((originator, read_place(columns.0)?))
+        });
+        let orders = rows.into_iter().filter(|(originator, (by, _))| originator == by);
+        orders.map(|(_, place)| place).collect()
     }
 
     /// Entries of others whose purged parts this member has not attested yet.

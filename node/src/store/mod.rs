@@ -47,7 +47,7 @@ use std::sync::{Arc, OnceLock};
 use sealwire_wire::id::{Digest, MemberId};
 
 pub use self::decision::Decision;
-pub use self::erasure::{Erasure, Hold, HoldStep, Purged, Review};
+pub use self::erasure::{Erasure, Hold, HoldStep, Review};
 pub use self::fact::{Fact, FactError};
 pub use self::files::Discloser;
 pub use self::forgetting::{Erased, Terms};

@@ -9,7 +9,7 @@ use crate::admit::{self, NotTaken};
 use crate::context::Context;
 use crate::exchange::Input;
 
-use super::{contradiction, head, ignore, reject};
+use super::{contradiction, erased, head, ignore, reject};
 
 /// Verifies the answer to a pull of our own log: the entries, without a gap from its beginning on,
 /// that are complete. None, if the peer holds none that may go back to us.
@@ -29,16 +29,18 @@ pub fn recovered(context: &Context, range: &Range) -> Result<Input, NotTaken> {
     merkle::verify_consistency(frontier.size(), &frontier.root(), *size, root, &range.consistency)
         .map_err(|cause| reject("not-included", format!("cannot take back range: {cause}")))?;
     let register = context.register();
-    let mut entries = Vec::new();
+    let mut authentic = Vec::new();
     for (item, (leaf, index)) in range.items.iter().zip(range.leaves.iter().zip(range.from..)) {
         if item.index != index {
             break;
         }
         let entry = admit::authenticate(&register, own, item)?;
-        if entry.statement.digest() != *leaf || !entry.complete() {
+        if entry.statement.digest() != *leaf {
             break;
         }
-        entries.push(entry);
+        authentic.push(entry);
     }
+    let entries = erased(context, authentic);
+    let entries = entries.into_iter().take_while(|entry| entry.complete()).collect();
     Ok(Input::Recovered { head, from: range.from, entries })
 }
