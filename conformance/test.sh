@@ -47,6 +47,8 @@ check_tools() {
     command -v go >/dev/null || apt_install golang-go
     [ -d "$gocode/src/golang.org/x/mod" ] || apt_install golang-golang-x-mod-dev
     go version
+    # The clock of a node that tests set forward.
+    ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null || apt_install libfaketime
 }
 
 # The judge of logs that is made of the Go project's own packages, as Debian has them.

@@ -17,6 +17,7 @@ mod stories {
     mod custody;
     mod doctor;
     mod endings;
+    mod forgetting;
     mod held_back;
     mod import;
     mod judges;

@@ -21,6 +21,8 @@ use crate::store::{Erasure, Terms};
 pub const KIND: &str = "erasure";
 /// Days ahead at which people are warned of a last day or a review.
 pub const NOTICE_DAYS: [i64; 3] = [90, 30, 7];
+/// Longest time between reviews, in days: CIS Convention, Article 12.
+pub const REVIEW_DAYS: i64 = 365;
 /// How long after a review was due a record of ours is kept without a decision, in days: the
 /// month's notice of the CIS Convention, Article 12.
 pub const REVIEW_NOTICE_DAYS: i64 = 30;
@@ -55,6 +57,13 @@ pub fn last_day(terms: &Terms, community: Option<&Community>, class: &str) -> Da
     let agreed = community.map(|c| after(issued, i64::from(c.retention_of(class))));
     let stated = terms.retain_until.unwrap_or(Date::MAX);
     agreed.map_or(stated, |agreed| agreed.min(stated))
+}
+
+/// The day by which a record is to be reviewed for the first time. One that was past when it was
+/// issued was reviewed then: it is due a year later.
+pub fn first_review(terms: &Terms) -> Option<Date> {
+    let (stated, issued) = (terms.review_date?, day(terms.issued_at.saturating_mul(1000)));
+    Some(if stated < issued { after(issued, REVIEW_DAYS) } else { stated })
 }
 
 /// The classes of a record whose last day is before `today`.
@@ -233,6 +242,18 @@ mod tests {
         assert_eq!(expired(&both, Some(&agreed), date("2026-12-08")), nominal);
         assert_eq!(expired(&both, Some(&agreed), date("2026-12-15")), nominal);
         assert_eq!(expired(&both, Some(&agreed), date("2026-12-16")), both.classes);
+    }
+
+    #[test]
+    fn a_review_that_was_past_when_a_record_was_issued_is_due_a_year_later() {
+        let date = |text: &str| text.parse::<Date>().unwrap();
+        let reviewed = |day: Option<&str>| {
+            first_review(&Terms { review_date: day.map(date), ..terms(None, &["core"]) })
+        };
+        assert_eq!(reviewed(None), None);
+        assert_eq!(reviewed(Some("2026-12-15")), Some(date("2026-12-15")));
+        assert_eq!(reviewed(Some("2026-11-30")), Some(date("2026-11-30")));
+        assert_eq!(reviewed(Some("2021-12-08")), Some(date("2027-11-30")));
     }
 
     #[test]

@@ -33,7 +33,8 @@ mod unseal;
 
 /// Gives memory back after a burst, and costs less than half of the system's allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =
+    zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
 
 fn main() -> std::process::ExitCode {
     cli::main(demo::run)

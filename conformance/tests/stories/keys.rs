@@ -1,7 +1,7 @@
 //! The life of keys: under a passphrase, taken over by others, stolen, and destroyed.
 
-use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -288,34 +288,6 @@ fn a_member_that_lost_its_seal_key_is_given_the_secrets_again() {
     });
 }
 
-/// All of a process's memory that can be read and written, as a debugger would dump it.
-fn memory(node: &Node) -> std::io::Result<Vec<u8>> {
-    let maps = fs::read_to_string(node.process_file("maps"))?;
-    let mut mem = File::open(node.process_file("mem"))?;
-    let mut all = Vec::new();
-    for line in maps.lines().filter(|line| line.contains(" rw")) {
-        let (range, _) = line.split_once(' ').unwrap();
-        let (from, to) = range.split_once('-').unwrap();
-        let at = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
-        mem.seek(SeekFrom::Start(at(from)))?;
-        let mut rest = usize::try_from(at(to) - at(from)).unwrap();
-        let mut chunk = [0; 64 * 1024];
-        while rest > 0 {
-            let pages = &mut chunk[..rest.min(64 * 1024)];
-            rest -= pages.len();
-            // A page that the kernel keeps for itself cannot be read.
-            if mem.read_exact(pages).is_err() {
-                break;
-            }
-            // Most of what an allocator has reserved was never used.
-            if pages.iter().any(|byte| *byte != 0) {
-                all.extend_from_slice(pages);
-            }
-        }
-    }
-    Ok(all)
-}
-
 #[test]
 fn no_core_is_written_and_the_memory_of_a_node_holds_no_destroyed_key() {
     const CANARY: &str = "Qvxjz Canary-Memory";
@@ -343,7 +315,7 @@ fn no_core_is_written_and_the_memory_of_a_node_holds_no_destroyed_key() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let words: Vec<&str> = core.split_whitespace().collect();
     assert_eq!(words[4..6], ["0", "0"], "{core}");
-    let memory = match memory(node) {
+    let memory = match node.memory() {
         Ok(memory) => memory,
         // Not even to its own user; only the superuser reads on.
         Err(cause) if cause.kind() == ErrorKind::PermissionDenied => return,

@@ -1,7 +1,7 @@
 //! One node: its process, and its interface as a program of the administration uses it.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -158,6 +158,26 @@ impl Node {
         self.variables.push((name, value));
     }
 
+    /// Gives the process a clock that [`Self::advance`] sets forward, by Debian's libfaketime: the
+    /// program itself knows nothing of it.
+    pub fn own_clock(&mut self) {
+        let library = fs::read_dir("/usr/lib")
+            .expect("a directory")
+            .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+            .find(|path| path.is_file())
+            .expect("cannot find libfaketime\nhint: apt-get install libfaketime");
+        self.advance(0);
+        self.variable("LD_PRELOAD", library);
+        self.variable("FAKETIME_TIMESTAMP_FILE", self.dir.join("clock"));
+        self.variable("FAKETIME_CACHE_DURATION", "1".into());
+        self.variable("DONT_FAKE_MONOTONIC", "1".into());
+    }
+
+    /// Sets the clock of the process so many days after that of this machine.
+    pub fn advance(&self, days: i64) {
+        fs::write(self.dir.join("clock"), format!("+{days}d\n")).expect("a file");
+    }
+
     /// Leaves its environment as it is.
     pub fn forget_variables(&mut self) {
         self.variables.clear();
@@ -167,6 +187,34 @@ impl Node {
     pub fn process_file(&self, name: &str) -> PathBuf {
         let pid = self.process.as_ref().expect("a running node").id();
         PathBuf::from(format!("/proc/{pid}/{name}"))
+    }
+
+    /// All memory of the process that can be read and written, as a debugger would dump it.
+    pub fn memory(&self) -> std::io::Result<Vec<u8>> {
+        let maps = fs::read_to_string(self.process_file("maps"))?;
+        let mut mem = File::open(self.process_file("mem"))?;
+        let mut all = Vec::new();
+        for line in maps.lines().filter(|line| line.contains(" rw")) {
+            let (range, _) = line.split_once(' ').unwrap();
+            let (from, to) = range.split_once('-').unwrap();
+            let at = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
+            mem.seek(SeekFrom::Start(at(from)))?;
+            let mut rest = usize::try_from(at(to) - at(from)).unwrap();
+            let mut chunk = [0; 64 * 1024];
+            while rest > 0 {
+                let pages = &mut chunk[..rest.min(64 * 1024)];
+                rest -= pages.len();
+                // A page that the kernel keeps for itself cannot be read.
+                if mem.read_exact(pages).is_err() {
+                    break;
+                }
+                // Most of what an allocator has reserved was never used.
+                if pages.iter().any(|byte| *byte != 0) {
+                    all.extend_from_slice(pages);
+                }
+            }
+        }
+        Ok(all)
     }
 
     pub fn member(&self) -> &str {

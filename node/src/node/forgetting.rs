@@ -144,14 +144,17 @@ async fn expire(inner: &Inner, today: Date, now_ms: u64, speaks: bool) -> Result
 
 /// Whether the month after a review of a record of ours was due is over, and nobody decided.
 fn unreviewed(context: &Context, terms: &Terms, today: Date) -> bool {
-    let Some(due) = terms.review_date.filter(|_| terms.log == context.own) else { return false };
+    if terms.log != context.own {
+        return false;
+    }
     let over = |due: Date| forget::after(due, forget::REVIEW_NOTICE_DAYS) < today;
-    over(due) && over(review_due(context, terms).unwrap_or(due))
+    // Only what seems to be over is asked for a decision.
+    forget::first_review(terms).is_some_and(over) && review_due(context, terms).is_some_and(over)
 }
 
 /// The day by which a record of ours is to be reviewed next.
 pub fn review_due(context: &Context, terms: &Terms) -> Option<Date> {
-    let stated = terms.review_date?;
+    let stated = forget::first_review(terms)?;
     let id = Target::at(context, terms)?.id;
     let decided = context.reader.review(&id).and_then(|review| review.until.parse().ok());
     Some(decided.map_or(stated, |decided: Date| decided.max(stated)))

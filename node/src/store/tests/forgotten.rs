@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use sealwire_wire::id::MemberId;
 use sealwire_wire::seal::AudienceId;
-use sealwire_wire::statement::{Body, PartRef, RecordManifest, Relation, RelationVerb};
+use sealwire_wire::statement::{
+    AudienceManifest, Body, PartRef, RecordManifest, Relation, RelationVerb,
+};
 
 use super::super::testing::said;
 use super::*;
@@ -52,6 +54,20 @@ fn sealed(log: &MemberId, index: u64, record: RecordManifest) -> Fact {
 
 fn alert(log: &MemberId, index: u64) -> Fact {
     sealed(log, index, record(&["core", "nominal", "open", "text"], None))
+}
+
+/// The entry that announces the shared audience.
+fn audience(log: &MemberId, index: u64) -> Fact {
+    let body = Body::Audience(AudienceManifest {
+        audience: SHARED,
+        community: "labs".into(),
+        to: BTreeSet::from([id("SG")]),
+        commitment: Digest([2; 32]),
+        until: 9,
+    });
+    let statement = said(log, index, body).bytes().to_vec();
+    let item = Item { index, statement, proof: vec![], sealed: BTreeMap::new() };
+    Fact::Entry { log: log.clone(), received_at: 1, item }
 }
 
 fn erasure(log: &MemberId, index: u64, classes: &[&str]) -> Fact {
@@ -104,7 +120,8 @@ fn an_erased_part_is_unreadable_at_once_and_gone_from_every_file_after_the_purge
     let leaves = Fact::Leaves { log: sg.clone(), from: 0, digests: vec![digest(&theirs)] };
     let secret =
         |audience, byte| Fact::Secret { audience, originator: own.clone(), sealed: vec![byte; 64] };
-    world.commit(&[secret(ALONE, 0xa7), secret(SHARED, 0xb7), alert(&own, 0), checkpoint(&own, 1)]);
+    let entries = [alert(&own, 0), audience(&own, 1), checkpoint(&own, 2)];
+    world.commit(&[&[secret(ALONE, 0xa7), secret(SHARED, 0xb7)][..], &entries].concat());
     world.commit(&[secret(ALONE, 0xa8), leaves, theirs, checkpoint(&sg, 1)]);
     world.writer().settle().unwrap();
     assert!(holding(world.data(), &CANARY).len() > 2, "journal and log files");
@@ -147,11 +164,11 @@ fn an_erased_part_is_unreadable_at_once_and_gone_from_every_file_after_the_purge
     }
     let order =
         Relation { verb: RelationVerb::Erases, record: record_id(&sg, 0), issuer: sg.clone() };
-    world.commit(&[sealed(&own, 1, record(&["open"], Some(order)))]);
+    world.commit(&[sealed(&own, 2, record(&["open"], Some(order)))]);
     assert_eq!(world.reader().unattested(9), []);
-    assert_eq!(world.reader().erasures_of(&record_id(&sg, 0), &sg), [(own.clone(), 1)]);
+    assert_eq!(world.reader().erasures_of(&record_id(&sg, 0), &sg), [(own.clone(), 2)]);
     assert!(!world.reader().is_ordered(&record_id(&sg, 0), &sg), "an attestation is no order");
-    assert!(world.reader().terms_of(&own, 1).is_none(), "an erasure is not forgotten itself");
+    assert!(world.reader().terms_of(&own, 2).is_none(), "an erasure is not forgotten itself");
 }
 
 #[test]
