@@ -7,9 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sealwire_schemas::Standard;
 use sealwire_wire::checkpoint::SignedCheckpoint;
-use sealwire_wire::id::{Digest, MemberId, RecordId};
+use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle;
 use sealwire_wire::message::{Announcement, Item, MAX_PULL_LEAVES, Range, Request, Response};
 use sealwire_wire::register::Status;
@@ -18,18 +17,19 @@ use sealwire_wire::statement::{Body, Denial, MAX_DENIAL_RANGES, Manifest, Statem
 use crate::admit::{self, Admitted, Authentic, Content, NotTaken, Verdict};
 use crate::context::Context;
 use crate::exchange::{Input, Ranged, SignedHead, SignedRanges};
-use crate::forget;
 use crate::refusal::Refusal;
 use crate::release;
-use crate::store::{Decision, Fact};
+use crate::store::Decision;
 
 mod cosigned;
+mod erased;
 mod evidence;
 mod recover;
 mod registers;
 mod witness;
 
 use cosigned::cosigned;
+use erased::{erased, ordered};
 pub use evidence::{contradiction, fork, proved};
 pub use recover::recovered;
 pub use registers::held;
@@ -238,32 +238,13 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
                 .and_then(|()| first_of_its_content(context, &contents, &log, &entry)),
         };
         let quarantine = quarantine.err();
-        if quarantine.is_none() && forget::KIND == entry.statement.manifest().kind() {
-            let said = Standard::v1().check_parts(forget::KIND, &opened.disclosures()).record;
-            let order = forget::ordered(&log, entry.statement.manifest(), &said);
-            facts.extend(order.map(Fact::Erasure));
+        if quarantine.is_none() {
+            facts.extend(ordered(&log, &entry, &opened));
         }
         contents.entry(entry.statement.content_digest()).or_insert(entry.index);
         admitted.push(Admitted { entry, quarantine, facts });
     }
     Ok(admitted)
-}
-
-/// Marks the entries of which an originator has ordered parts to be erased, here or in the same
-/// message.
-fn erased(context: &Context, mut entries: Vec<Authentic>) -> Vec<Authentic> {
-    let orders = entries.iter().filter_map(|entry| {
-        let Body::Record(record) = &entry.statement.manifest().body else { return None };
-        let (record, _, order) = forget::erases(&entry.statement.claims().issuer, record)?;
-        order.then_some(*record)
-    });
-    let orders: BTreeSet<RecordId> = orders.collect();
-    for entry in entries.iter_mut().filter(|entry| !entry.complete()) {
-        let claims = entry.statement.claims();
-        entry.erased = orders.contains(&claims.subject)
-            || context.reader.is_ordered(&claims.subject, &claims.issuer);
-    }
-    entries
 }
 
 /// A content that was logged before, here or in another log, is a replay. `contents` are those of

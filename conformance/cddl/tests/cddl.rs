@@ -442,6 +442,20 @@ fn outcomes_and_held_entries_of_a_bundle_are_as_their_grammar_says() {
         Outcome::Quarantined { index: 3, code },
         refused.clone(),
         Outcome::HeadAccepted { size: 5, at: 6, reason },
+        Outcome::Erased {
+            index: 7,
+            classes: vec!["nominal".to_owned(), "text".to_owned()],
+            rule: "retention-ended".to_owned(),
+            at: 8,
+        },
+        Outcome::Hold {
+            index: 9,
+            step: "placed".to_owned(),
+            by: "clerk".to_owned(),
+            at: 10,
+            until: "2027-01-31".to_owned(),
+            reason: "FICTIONAL court".to_owned(),
+        },
     ];
     for outcome in outcomes {
         accepts("bundle", &outcome.to_bytes());

@@ -225,6 +225,20 @@ fn bundle() -> Vec<Vec<u8>> {
         Outcome::Quarantined { index: 3, code: code.clone() },
         Outcome::Refused { by, index: 4, code },
         Outcome::HeadAccepted { size: 5, at: 6, reason: "the disk was lost".to_owned() },
+        Outcome::Erased {
+            index: 7,
+            classes: vec!["nominal".to_owned(), "text".to_owned()],
+            rule: "retention-ended".to_owned(),
+            at: 8,
+        },
+        Outcome::Hold {
+            index: 9,
+            step: "placed".to_owned(),
+            by: "clerk".to_owned(),
+            at: 10,
+            until: "2027-01-31".to_owned(),
+            reason: "FICTIONAL court".to_owned(),
+        },
     ];
     let mut seeds: Vec<Vec<u8>> = outcomes.iter().map(Outcome::to_bytes).collect();
     seeds.extend([manifest.to_bytes(), held.to_bytes()]);

@@ -48,6 +48,13 @@ pub(crate) fn outcomes(log: &Log<'_>) -> Checked<((), String)> {
             Outcome::Refused { by, index, code } => {
                 format!("entry {index} quarantined by {by} ({code})")
             }
+            Outcome::Erased { index, classes, rule, at } => {
+                let classes = classes.join(", ");
+                format!("entry {index}: parts {classes} erased ({rule}), {at} ms after 1970")
+            }
+            Outcome::Hold { index, step, by, at, until, reason } => format!(
+                "entry {index}: legal hold {step} by {by}, {at} ms after 1970, until {until}: {reason:?}"
+            ),
             Outcome::HeadAccepted { size, at, reason } => format!(
                 "at size {size} an operator let the node sign without its peers' word, {at} ms \
                  after 1970: {reason:?}"
@@ -109,6 +116,7 @@ impl<'a> Mirror<'a> {
                     }
                 }
                 Outcome::Quarantined { index, code } => quarantined.push((index, code)),
+                Outcome::Erased { .. } | Outcome::Hold { .. } => {}
                 _ => return refuted(format!("{member}: an outcome of another log")),
             }
         }

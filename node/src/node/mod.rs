@@ -325,6 +325,10 @@ impl NodeHandle {
         mut reading: Reading,
         views: impl Fn(&Context, &Reading) -> Result<Vec<RecordView>, Refusal> + Send + Sync + 'static,
     ) -> Result<Vec<RecordView>, Refusal> {
+        if self.inner.guard.holds_back() {
+            // Of what came back from a backup, others may have been told to forget some meanwhile.
+            reading.closed.get_or_insert("restored");
+        }
         if reading.purpose.is_some() {
             reading.consented = self.consented().await?;
         }

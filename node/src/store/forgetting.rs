@@ -148,6 +148,7 @@ impl Stage<'_> {
             let class = key.get(prefix.len()..).unwrap_or_default();
             let class = Columns(class).text()?.to_owned();
             let rule = columns.text()?.to_owned();
+            self.outcome(log, position);
             self.erase_part(log, index, &class, at, &rule, position)?;
             self.remove(key);
         }
@@ -170,6 +171,7 @@ impl Stage<'_> {
         for class in classes.iter().filter(|class| *class != "open") {
             match &place {
                 Some((log, index)) if log == originator => {
+                    self.outcome(log, at);
                     self.erase_part(log, *index, class, *time, rule, at)?;
                 }
                 _ => {
@@ -255,6 +257,7 @@ impl Stage<'_> {
         let mut value = vec![u8::from(hold.step.holds())];
         value.extend_from_slice(&at.to_bytes());
         self.put(record_key(row::HOLD, &hold.record, &hold.originator), value);
+        self.outcome(&hold.originator, at);
     }
 
     pub(super) fn review(&mut self, review: &Review, at: Position) {

@@ -329,7 +329,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Notes a fact for the log's outcome file, in the journal's order.
-    fn outcome(&mut self, log: &MemberId, at: Position) {
+    pub(super) fn outcome(&mut self, log: &MemberId, at: Position) {
         let mut key = log_key(row::OUTCOME, log);
         key.extend_from_slice(&at.to_bytes());
         self.put(key, Vec::new());

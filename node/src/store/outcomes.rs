@@ -6,7 +6,7 @@ use sealwire_wire::bundle::Outcome;
 use sealwire_wire::id::MemberId;
 
 use super::rows::{log_key, row};
-use super::{Decision, Fact, Reader, StoreFault};
+use super::{Decision, Erasure, Fact, Hold, Reader, StoreFault};
 use crate::journal::Position;
 
 impl Reader {
@@ -36,6 +36,16 @@ impl Reader {
                 }
                 Fact::Decision(Decision::HeadAccepted { size, at, reason, .. }) => {
                     Outcome::HeadAccepted { size, at, reason }
+                }
+                Fact::Erasure(Erasure { record, classes, rule, at, .. }) => {
+                    let index = self.locate(&record).map_or(u64::MAX, |(_, index)| index);
+                    let classes = classes.into_iter().collect();
+                    Outcome::Erased { index, classes, rule, at }
+                }
+                Fact::Hold(Hold { record, step, by, at, until, reason, .. }) => {
+                    let index = self.locate(&record).map_or(u64::MAX, |(_, index)| index);
+                    let step = step.word().to_owned();
+                    Outcome::Hold { index, step, by, at, until, reason }
                 }
                 _ => return Err(self.damaged()),
             };

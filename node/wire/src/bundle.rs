@@ -179,6 +179,32 @@ pub enum Outcome {
         /// Why, in the operator's words.
         reason: String,
     },
+    /// This member erased parts of an entry: its own by an order in its log, others' here alone.
+    Erased {
+        /// Index of the entry.
+        index: u64,
+        /// The classes of the parts.
+        classes: Vec<String>,
+        /// The rule, as an erasure record names it.
+        rule: String,
+        /// When, milliseconds since 1970.
+        at: u64,
+    },
+    /// A step of a legal hold of this member on an entry.
+    Hold {
+        /// Index of the entry.
+        index: u64,
+        /// `asked`, `placed`, `lift-asked` or `lifted`.
+        step: String,
+        /// The principal who took it.
+        by: String,
+        /// When, milliseconds since 1970.
+        at: u64,
+        /// Day on which the hold is looked at again.
+        until: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Outcome {
@@ -189,6 +215,8 @@ impl Outcome {
         let names: &[&'static str] = match value.as_array().map(Vec::len) {
             Some(2) => &["outcome", "0"],
             Some(3) => &["outcome", "0", "1"],
+            Some(5) => &["outcome", "0", "1", "2", "3"],
+            Some(7) => &["outcome", "0", "1", "2", "3", "4", "5"],
             _ => &["outcome", "0", "1", "2"],
         };
         let mut fields = Reader::of_array(WHAT, value, names)?;
@@ -206,6 +234,23 @@ impl Outcome {
                 size: fields.take_u64("0")?,
                 at: fields.take_u64("1")?,
                 reason: fields.take_text("2")?,
+            },
+            "erased" => {
+                let bad = || cbor::shape(WHAT, "1", "texts");
+                let index = fields.take_u64("0")?;
+                let classes = fields.take_array("1")?.into_iter();
+                let classes = classes.map(|class| class.into_text().map_err(|_| bad()));
+                let classes = classes.collect::<Result<_, _>>()?;
+                let (rule, at) = (fields.take_text("2")?, fields.take_u64("3")?);
+                Self::Erased { index, classes, rule, at }
+            }
+            "hold" => Self::Hold {
+                index: fields.take_u64("0")?,
+                step: fields.take_text("1")?,
+                by: fields.take_text("2")?,
+                at: fields.take_u64("3")?,
+                until: fields.take_text("4")?,
+                reason: fields.take_text("5")?,
             },
             _ => return Err(cbor::shape(WHAT, "outcome", "a known outcome")),
         };
@@ -227,6 +272,22 @@ impl Outcome {
             Self::HeadAccepted { size, at, reason } => {
                 vec![text("head-accepted"), Value::from(*size), Value::from(*at), text(reason)]
             }
+            Self::Erased { index, classes, rule, at } => vec![
+                text("erased"),
+                Value::from(*index),
+                Value::Array(classes.iter().map(|class| text(class)).collect()),
+                text(rule),
+                Value::from(*at),
+            ],
+            Self::Hold { index, step, by, at, until, reason } => vec![
+                text("hold"),
+                Value::from(*index),
+                text(step),
+                text(by),
+                Value::from(*at),
+                text(until),
+                text(reason),
+            ],
         }))
     }
 }
@@ -317,6 +378,20 @@ mod tests {
             Outcome::Quarantined { index: 3, code: code.clone() },
             Outcome::Refused { by: member("SG"), index: 4, code },
             Outcome::HeadAccepted { size: 5, at: 6, reason },
+            Outcome::Erased {
+                index: 7,
+                classes: vec!["nominal".to_owned(), "text".to_owned()],
+                rule: "retention-ended".to_owned(),
+                at: 8,
+            },
+            Outcome::Hold {
+                index: 9,
+                step: "placed".to_owned(),
+                by: "clerk".to_owned(),
+                at: 10,
+                until: "2027-01-31".to_owned(),
+                reason: "court".to_owned(),
+            },
         ];
         let file: Vec<u8> = outcomes.iter().flat_map(Outcome::to_bytes).collect();
         let mut rest = file.as_slice();

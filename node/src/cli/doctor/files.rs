@@ -327,7 +327,7 @@ pub(super) fn quarantine(patient: &Patient) -> Vec<Found> {
             match outcome {
                 Outcome::Quarantined { .. } => here += 1,
                 Outcome::Refused { .. } => there += 1,
-                Outcome::Denied(_) | Outcome::HeadAccepted { .. } => {}
+                _ => {}
             }
         }
         if here > 0 {
