@@ -74,6 +74,7 @@ impl Worker {
 
     /// Hands the rows that wait over to sled, and brings the files of these logs up to the index.
     pub fn pass(&mut self, touched: &Touched) -> Result<(), StoreFault> {
+        self.disk_takes_writes()?;
         self.reader.inner.table.hand_over().map_err(|e| self.reader.note(e.into()))?;
         if touched.register {
             self.register()?;
@@ -85,6 +86,17 @@ impl Worker {
             self.logs.insert(log.clone(), progress);
         }
         Ok(())
+    }
+
+    /// Has sled write what was handed over.
+    pub fn flush(&self) -> Result<(), StoreFault> {
+        self.disk_takes_writes()?;
+        self.reader.inner.table.flush().map_err(|e| self.reader.note(e.into()))
+    }
+
+    fn disk_takes_writes(&self) -> Result<(), StoreFault> {
+        let path = self.data.join("lock");
+        self.reader.inner.lock.disk_takes_writes().map_err(|source| StoreFault::Io { path, source })
     }
 
     fn register(&self) -> Result<(), StoreFault> {

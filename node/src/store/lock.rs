@@ -4,6 +4,7 @@
 //! nothing of what is in the directory.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::StoreFault;
@@ -12,7 +13,7 @@ use crate::journal::Disk;
 /// Held while the directory is in use.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -26,9 +27,15 @@ impl Lock {
             .open(&path)
             .map_err(|source| StoreFault::Io { path: path.clone(), source })?;
         match disk.lock(&file) {
-            Ok(true) => Ok(Self { _file: file }),
+            Ok(true) => Ok(Self { file }),
             Ok(false) => Err(StoreFault::InUse(data.to_owned())),
             Err(source) => Err(StoreFault::Io { path, source }),
         }
+    }
+
+    /// Whether the disk takes writes, by one to the file itself. sled is given nothing to write
+    /// while it does not: an error of the disk stops sled for good, until the next start.
+    pub fn disk_takes_writes(&self) -> std::io::Result<()> {
+        self.file.write_all_at(b"\n", 0)
     }
 }

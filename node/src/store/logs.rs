@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::files::{Discloser, Worker};
 use super::index::Touched;
@@ -16,6 +16,8 @@ use crate::journal::Disk;
 
 /// Shortest time between two passes while commits keep coming.
 const PACE: Duration = Duration::from_millis(200);
+/// Longest time before sled writes what it was given.
+const FLUSH: Duration = Duration::from_secs(1);
 /// Time before a pass that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -130,9 +132,23 @@ impl Shared {
 }
 
 fn run(mut worker: Worker, shared: &Shared) {
+    // Since when sled has something to write.
+    let mut unwritten: Option<Instant> = None;
     loop {
+        if unwritten.is_some_and(|since| since.elapsed() >= FLUSH) {
+            // Tried again after the next pass, or a second.
+            unwritten = worker.flush().is_err().then(Instant::now);
+        }
         let (touched, closing) = {
             let mut queue = shared.lock();
+            if !queue.has_work() && !queue.closing && unwritten.is_some() {
+                let idle = |queue: &mut Queue| !queue.has_work() && !queue.closing;
+                let waited = shared.changed.wait_timeout_while(queue, FLUSH, idle);
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if !queue.has_work() && !queue.closing {
+                    continue;
+                }
+            }
             while !queue.has_work() && !queue.closing {
                 queue = shared.wait(queue);
             }
@@ -140,6 +156,7 @@ fn run(mut worker: Worker, shared: &Shared) {
             (std::mem::take(&mut queue.touched), queue.closing)
         };
         let outcome = worker.pass(&touched);
+        unwritten.get_or_insert_with(Instant::now);
         let failed = outcome.is_err();
         {
             let mut queue = shared.lock();

@@ -227,7 +227,7 @@ fn open_on(
         recent: Recent::default(),
         data: data.to_owned(),
         fault: OnceLock::new(),
-        _lock: lock,
+        lock,
     };
     let reader = Reader { inner: Arc::new(inner) };
     let files = LogFiles::start(reader.clone(), disk.clone(), discloser)
@@ -369,7 +369,8 @@ fn open_sled(dir: &Path) -> Result<sled::Db, sled::Error> {
         .path(dir)
         .cache_capacity(CACHE_BYTES)
         .use_compression(false)
-        .flush_every_ms(Some(1000))
+        // Flushed by the log files' thread, which knows whether the disk takes writes.
+        .flush_every_ms(None)
         .open()
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Inner {
     pub data: PathBuf,
     pub fault: OnceLock<String>,
     /// Held as long as anything may read or write the directory.
-    pub _lock: Lock,
+    pub lock: Lock,
 }
 
 /// Reads what is stored.

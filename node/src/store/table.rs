@@ -151,6 +151,11 @@ impl Table {
         })
     }
 
+    /// Has sled write what it was given.
+    pub fn flush(&self) -> sled::Result<()> {
+        self.db.flush().map(|_| ())
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Waiting> {
         self.waiting.read().unwrap_or_else(PoisonError::into_inner)
     }
