@@ -66,6 +66,11 @@ impl NodeHandle {
         gauge("register_version", "", status.register_version);
         gauge("drafts", "", status.drafts as u64);
         gauge("deliveries_overdue", "", status.overdue as u64);
+        if let Ok(tasks) = self.tasks() {
+            gauge("amendments_to_acknowledge", "", tasks.to_acknowledge.len() as u64);
+            gauge("amendments_unacknowledged", "", tasks.unacknowledged.len() as u64);
+            gauge("disputes_open", "", tasks.disputes.len() as u64);
+        }
         let expires = self.inner.context.register().expires_unix();
         gauge("register_expires_seconds", "", u64::try_from(expires).unwrap_or_default());
         gauge("register_forks", "", status.register_forks.len() as u64);

@@ -2,6 +2,7 @@
 //! door through which HTTP and the command line publish and read.
 
 mod adopt;
+mod amendment;
 mod announce;
 mod catch_up;
 mod draft;
@@ -17,6 +18,7 @@ mod recover;
 mod startup;
 mod status;
 mod taken;
+mod tasks;
 mod versions;
 mod witness;
 
@@ -52,6 +54,7 @@ use peers::Peers;
 pub use publish::Published;
 pub use status::Status;
 use status::register_expiry;
+pub use tasks::Tasks;
 pub use versions::Taken;
 use versions::Versions;
 pub use witness::Witnessed;
@@ -309,6 +312,13 @@ impl NodeHandle {
         let views = self.read(reading, move |context, reading| {
             feed::record(context, &id, reading).map(|view| vec![view])
         });
+        views.await?.pop().ok_or_else(reading_failed)
+    }
+
+    /// One record as it stands, with its originator's amendments and every field that they change.
+    pub async fn amended(&self, id: RecordId, reading: Reading) -> Result<RecordView, Refusal> {
+        let views =
+            self.read(reading, move |context, reading| feed::amended(context, &id, reading));
         views.await?.pop().ok_or_else(reading_failed)
     }
 

@@ -12,7 +12,7 @@ use super::StoreFault;
 use crate::journal::Position;
 
 /// Layout of the rows; another one makes the index foreign, and it is rebuilt.
-pub(super) const LAYOUT: u8 = 3;
+pub(super) const LAYOUT: u8 = 4;
 
 /// First byte of a key: what the row is.
 pub(super) mod row {
@@ -44,6 +44,9 @@ pub(super) mod row {
     pub const UNCOUNTED: u8 = b'V';
     pub const READS: u8 = b'y';
     pub const READS_OF: u8 = b'Y';
+    pub const RELATED: u8 = b'x';
+    pub const ACKNOWLEDGED: u8 = b'a';
+    pub const DUE: u8 = b'z';
 }
 
 /// Key of a row that belongs to a log.
