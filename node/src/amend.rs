@@ -7,6 +7,9 @@
 //! Whether a correction fits its record is checked before it is published, and shown where it is
 //! applied; knows nothing of who may amend what, which is the gate's to say.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use sealwire_wire::id::{MemberId, RecordId};

@@ -241,7 +241,7 @@ fn a_record_that_takes_anothers_place_and_a_withdrawal_are_said_wherever_it_is_r
     let lines = String::from_utf8(lines.stdout).unwrap();
     let line = lines.lines().find(|line| line.ends_with(&next)).unwrap();
     assert!(line.contains(" held withdrawn "), "{line}");
-    assert_eq!(open(world.node("SG"), "to_acknowledge"), [gone, next], "the most urgent first");
+    assert_eq!(open(world.node("SG"), "to_acknowledge"), [next, gone], "the most urgent first");
 }
 
 #[test]
