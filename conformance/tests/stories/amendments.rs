@@ -3,10 +3,16 @@
 
 use std::fs;
 
+use ed25519_dalek::SigningKey;
+use sealwire_wire::checkpoint::{self, Checkpoint};
+use sealwire_wire::id::{Digest, RecordId};
+use sealwire_wire::merkle::{Frontier, leaf_hash};
+use sealwire_wire::message::{Announcement, Item, Request, Response};
+use sealwire_wire::statement::{Body, Claims, Relation, RelationVerb, Statement, leaf_data, sign};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Node, SUBSTANCES, World, done, example, lab_alert, numbered, run, said, text, until,
+    Liar, Node, SUBSTANCES, World, done, example, lab_alert, numbered, run, said, seed, text, until,
 };
 
 const FIELD: &str = "/goodsItem/0/quantity/0/value";
@@ -124,7 +130,7 @@ fn a_correction_reaches_a_holder_that_was_down_shows_the_difference_and_is_ackno
     assert_eq!(alert_now("ID")["amended"]["corrections"][0]["fits"], "yes");
 
     // It waits for SG, here and there, until SG's officer has acknowledged it.
-    assert_eq!(open(world.node("SG"), "to_acknowledge"), [corrects.clone()]);
+    assert_eq!(open(world.node("SG"), "to_acknowledge"), vec![corrects.clone()]);
     let waiting = tasks(world.node("ID"));
     assert_eq!(waiting["unacknowledged"][0]["waiting_for"], json!(["SG"]), "{waiting}");
     assert_eq!(waiting["unacknowledged"][0]["urgency"], "routine");
@@ -261,7 +267,7 @@ fn another_members_finding_disputes_a_record_until_its_originator_answers() {
     }
     // Both sides are told, and nobody else.
     for member in ["ID", "SG"] {
-        assert_eq!(open(world.node(member), "disputes"), [dispute.clone()]);
+        assert_eq!(open(world.node(member), "disputes"), vec![dispute.clone()]);
         let log = fs::read_to_string(world.node(member).dir().join("node.log")).unwrap();
         assert!(log.contains("a record is disputed"), "{log}");
     }
@@ -295,4 +301,54 @@ fn another_members_finding_disputes_a_record_until_its_originator_answers() {
         became(&world, member, &alert, "corrected");
         became(&world, member, &again, "withdrawn");
     }
+}
+
+#[test]
+fn another_members_withdrawal_is_quarantined_and_the_record_stands() {
+    let mut world = World::new();
+    for member in ["ID", "SG"] {
+        world.node_mut(member).start();
+    }
+    world.meet();
+    let mut liar = Liar::in_place_of(&world, "AU");
+    let alert = id(&world.node("SG").publish(SUBSTANCES, &numbered("L-1")));
+    world.delivered("SG", &alert, "ID");
+    let (heard, sealed) = liar.hear(|bytes| {
+        let items = Announcement::from_bytes(bytes).ok()?.items;
+        items.into_iter().find_map(|item| {
+            let statement = Statement::parse(&item.statement).ok()?;
+            let record = matches!(statement.manifest().body, Body::Record(_));
+            record.then_some((statement, item.sealed))
+        })
+    });
+    let keys = world.node("AU").dir().join("keys");
+    let key = |name: &str| SigningKey::from_bytes(&seed(&keys.join(name)));
+    // AU's own statement, properly signed and logged, that takes back what SG has said.
+    let mut manifest = heard.manifest().clone();
+    let Body::Record(record) = &mut manifest.body else { panic!("no record") };
+    let (issuer, withdrawn) = ("SG".parse().unwrap(), alert.parse().unwrap());
+    record.relation = Some(Relation { verb: RelationVerb::Withdraws, record: withdrawn, issuer });
+    let subject: RecordId = "urn:uuid:0190a0c4-0000-7000-8000-00000000c0de".parse().unwrap();
+    let claims = Claims { issuer: "AU".parse().unwrap(), subject, ..heard.claims().clone() };
+    let statement = sign(&key("sign.key"), claims, manifest).unwrap();
+    let mut tree = Frontier::new();
+    tree.push(leaf_hash(&leaf_data(&Digest::of(statement.bytes()))));
+    let origin = "test.sealwire.example/AU".to_owned();
+    let head = Checkpoint { origin, size: 1, root: tree.root() };
+    let checkpoint = checkpoint::sign(&head, &key("log.key")).to_string();
+    let statement = statement.bytes().to_vec();
+    let items = vec![Item { index: 0, statement, proof: vec![], sealed }];
+    let message = Announcement { log: "AU".parse().unwrap(), checkpoint, items };
+    let answer = liar.request(world.node("ID"), &Request::Push(message).to_bytes());
+    assert!(matches!(Response::from_bytes(&answer).unwrap(), Response::Taken));
+    let view = until("the withdrawal in quarantine", || {
+        let answer = world.node("ID").get(&format!("/v1/records/{subject}"));
+        let view = answer.json();
+        if view["status"] == "quarantined" { Ok(view) } else { Err(answer.text) }
+    });
+    assert!(view["reason"].as_str().unwrap().starts_with("not-originator"), "{view}");
+    let stands = became(&world, "ID", &alert, "current");
+    assert_eq!(stands.get("because"), None, "{stands}");
+    assert_eq!(open(world.node("ID"), "to_acknowledge"), [] as [String; 0]);
+    liar.leave();
 }
