@@ -12,6 +12,7 @@
 mod world;
 mod stories {
     mod adversity;
+    mod amendments;
     mod bundles;
     mod crash;
     mod custody;

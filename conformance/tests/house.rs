@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["onward", "delivery"],
     &["explain", "feed", "tlog", "export"],
     &["consent", "sync"],
-    &["exchange", "backup"],
+    &["amend", "exchange", "backup"],
     &["context"],
     &["admit", "forget", "issue", "unseal"],
     &["keys", "release"],

@@ -1,15 +1,16 @@
 //! What originators have consented to: the records of kind `consent-grant` that this node holds.
 //!
-//! A consent counts while it is neither withdrawn nor superseded by its issuer, and as far as it
-//! opens here. Whom and what it covers is the matter of [`crate::release`].
+//! A consent counts while it is neither withdrawn, superseded nor corrected by its issuer, and as far
+//! as it opens here. Whom and what it covers is the matter of [`crate::release`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use sealwire_schemas::Standard;
-use sealwire_wire::id::{MemberId, RecordId};
-use sealwire_wire::statement::{Body, RelationVerb, Statement};
+use sealwire_wire::id::MemberId;
+use sealwire_wire::statement::{Body, Statement};
 
+use crate::amend;
 use crate::context::Context;
 use crate::release::Grant;
 use crate::store::StoreFault;
@@ -19,7 +20,7 @@ const KIND: &str = "consent-grant";
 /// Records looked through at a time.
 const PAGE: usize = 500;
 
-/// Where consents are, and which records their issuers took back, as far as was looked.
+/// Where consents are, as far as was looked.
 #[derive(Default)]
 pub struct Consents {
     seen: Mutex<Seen>,
@@ -30,8 +31,6 @@ struct Seen {
     cursor: u64,
     /// Each with what it says, once it has opened.
     grants: BTreeMap<(MemberId, u64), Option<Grant>>,
-    withdrawn: BTreeSet<(MemberId, RecordId)>,
-    superseded: BTreeSet<(MemberId, RecordId)>,
 }
 
 impl Seen {
@@ -48,16 +47,6 @@ impl Seen {
                 if entry.quarantined.is_some() {
                     continue;
                 }
-                match &record.relation {
-                    Some(relation) if relation.issuer != log => {}
-                    Some(relation) if relation.verb == RelationVerb::Withdraws => {
-                        self.withdrawn.insert((log.clone(), relation.record));
-                    }
-                    Some(relation) if relation.verb == RelationVerb::Supersedes => {
-                        self.superseded.insert((log.clone(), relation.record));
-                    }
-                    _ => {}
-                }
                 if record.kind == KIND {
                     self.grants.insert((log, index), None);
                 }
@@ -72,27 +61,19 @@ impl Consents {
     pub fn standing(&self, context: &Context) -> Result<Vec<Grant>, StoreFault> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.catch_up(context)?;
-        let Seen { grants, withdrawn, superseded, .. } = &mut *seen;
+        let grants = &mut seen.grants;
         for ((log, index), grant) in grants.iter_mut().filter(|(_, grant)| grant.is_none()) {
             *grant = read(context, log, *index)?;
         }
-        let gone = |grant: &Grant| {
-            let place = (grant.issuer.clone(), grant.id);
-            withdrawn.contains(&place) || superseded.contains(&place)
-        };
-        Ok(grants.values().flatten().filter(|grant| !gone(grant)).cloned().collect())
-    }
-
-    /// Whether its issuer has withdrawn a record.
-    pub fn withdrawn(
-        &self,
-        context: &Context,
-        log: &MemberId,
-        id: &RecordId,
-    ) -> Result<bool, StoreFault> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.catch_up(context)?;
-        Ok(seen.withdrawn.contains(&(log.clone(), *id)))
+        let mut standing = Vec::new();
+        for grant in grants.values().flatten() {
+            // A consent that was corrected is given again as a whole: what is left of the old one
+            // is not for this node to say.
+            if amend::of_record(context, &grant.issuer, &grant.id)?.stands() {
+                standing.push(grant.clone());
+            }
+        }
+        Ok(standing)
     }
 }
 

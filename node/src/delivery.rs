@@ -174,6 +174,14 @@ fn required(community: &Community, addressed: usize) -> usize {
     asked.map_or(addressed, |k| k.min(addressed))
 }
 
+/// The active members to whom a record of ours is addressed.
+pub fn recipients(context: &Context, statement: &Statement) -> BTreeSet<MemberId> {
+    let register = context.register();
+    let Body::Record(record) = &statement.manifest().body else { return BTreeSet::new() };
+    let community = register.community(&record.community);
+    community.map_or_else(BTreeSet::new, |known| addressed(context, &register, known, statement))
+}
+
 /// The active members to whom an entry of ours is addressed.
 fn addressed(
     context: &Context,

@@ -3,18 +3,22 @@
 //! Nothing opened is stored: a view is made from the sealed parts each time it is asked for, so
 //! that what was erased or never entitled cannot linger in a derived table.
 
+mod amended;
+
 use std::collections::BTreeMap;
 
-use sealwire_schemas::{FieldClass, Finding, Standard};
+use sealwire_schemas::{FieldClass, Finding, Parts, Standard};
 use sealwire_wire::cbor::Encoded;
 use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::message::{Announcement, Item};
 use sealwire_wire::receipt::Receipt;
-use sealwire_wire::statement::{Body, Statement};
+use sealwire_wire::statement::{Body, Relation, Statement};
 use serde::Serialize;
 
+pub use self::amended::{Amended, amended};
 use crate::admit;
+use crate::amend::{self, Because, State};
 use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::release::{Grant, Rule};
@@ -117,6 +121,14 @@ pub struct RecordView {
     pub received_at: u64,
     /// `held`, `pending` (nothing can be opened yet) or `quarantined`.
     pub status: &'static str,
+    /// What became of it.
+    pub state: State,
+    /// The entries that make that state, and those that no longer do, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<Because>,
+    /// The record of another that it disputes: one of ours, or disputed by us.
+    #[serde(skip)]
+    pub disputes: Option<Relation>,
     /// Classes opened.
     pub opened: Vec<String>,
     /// Classes that the record has and this member cannot open.
@@ -141,8 +153,11 @@ pub struct RecordView {
     /// Why it is quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The opened fields.
+    /// The opened fields, as they were first said.
     pub record: serde_json::Value,
+    /// The record as it stands, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amended: Option<Amended>,
 }
 
 /// The records after `after`, oldest first.
@@ -163,7 +178,7 @@ pub fn records(
         cursor = *last;
         for (_, log, index) in batch {
             let Some(entry) = context.reader.entry(&log, index).map_err(fault)? else { continue };
-            let Some(view) = view(context, &log, index, &entry, reading) else { continue };
+            let Some((view, _)) = view(context, &log, index, &entry, reading)? else { continue };
             if kind.is_none_or(|wanted| wanted == view.kind) {
                 views.push(view);
                 if views.len() == limit {
@@ -177,7 +192,8 @@ pub fn records(
 /// One record.
 pub fn record(context: &Context, id: &RecordId, reading: &Reading) -> Result<RecordView, Refusal> {
     let (log, index, entry) = stored(context, id)?;
-    view(context, &log, index, &entry, reading).ok_or_else(|| unknown(id))
+    let view = view(context, &log, index, &entry, reading)?;
+    view.map(|(view, _)| view).ok_or_else(|| unknown(id))
 }
 
 /// The proof for one entry: C2SP tlog-proof under the latest checkpoint held, with cosignatures
@@ -262,15 +278,20 @@ fn no_checkpoint(log: &MemberId) -> Refusal {
     )
 }
 
+/// A record and the fields that are given out of it; nothing for what is no record.
 fn view(
     context: &Context,
     log: &MemberId,
     index: u64,
     entry: &StoredEntry,
     reading: &Reading,
-) -> Option<RecordView> {
-    let (statement, mut opened) = context.open(entry)?;
-    let Body::Record(record) = &statement.manifest().body else { return None };
+) -> Result<Option<(RecordView, Parts)>, Refusal> {
+    let Some((statement, mut opened)) = context.open(entry) else { return Ok(None) };
+    let Body::Record(record) = &statement.manifest().body else { return Ok(None) };
+    let became = amend::of_statement(context, &statement).map_err(fault)?;
+    let disputes = amend::disputed_by(log, record).filter(|disputed| {
+        became.state == State::Disputed && [&disputed.issuer, log].contains(&&context.own)
+    });
     let pending = opened.parts.is_empty();
     let agreed = reading.purpose(&record.handling);
     let closed = |class: &FieldClass| {
@@ -285,7 +306,8 @@ fn view(
     let purpose = if any { agreed.clone().unwrap_or_else(|_| stated()) } else { String::new() };
     let names =
         |classes: &[FieldClass]| classes.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>();
-    let mut check = Standard::v1().check_parts(&record.kind, &opened.disclosures());
+    let parts = opened.disclosures();
+    let mut check = Standard::v1().check_parts(&record.kind, &parts);
     check.findings.extend(context.against_locodes(&record.kind, &check.record));
     // The register may have ended its key after it was taken.
     let void = admit::is_void(&context.register(), log, index, &statement);
@@ -296,7 +318,7 @@ fn view(
         (None, true) => "pending",
         (None, false) => "held",
     };
-    Some(RecordView {
+    let view = RecordView {
         cursor: entry.cursor,
         id: statement.claims().subject.to_string(),
         log: log.clone(),
@@ -306,6 +328,9 @@ fn view(
         issued_at: statement.claims().issued_at,
         received_at: entry.received_at,
         status,
+        state: became.state,
+        because: became.because,
+        disputes: disputes.cloned(),
         opened: names(&opened.parts.keys().copied().collect::<Vec<_>>()),
         withheld: names(&opened.withheld)
             .into_iter()
@@ -319,7 +344,9 @@ fn view(
         findings: check.findings,
         reason: quarantined.map(|(code, text)| format!("{code}: {text}")),
         record: check.record,
-    })
+        amended: None,
+    };
+    Ok(Some((view, parts)))
 }
 
 /// Where a record is, and its entry.

@@ -3,6 +3,7 @@
 //! Parse, load, run; nothing else lives here.
 
 mod admit;
+mod amend;
 mod backup;
 mod cli;
 mod config;

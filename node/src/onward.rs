@@ -11,6 +11,7 @@ use sealwire_wire::statement::Body;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::amend::{self, State};
 use crate::consent::Consents;
 use crate::context::Context;
 use crate::explain::Known;
@@ -54,6 +55,8 @@ pub struct Exported {
     pub originator: MemberId,
     /// Its place in the originator's log, for a receipt.
     pub index: u64,
+    /// What became of it: never withdrawn, which does not go out.
+    pub state: State,
     /// Its TLP label, which holds for the body as well.
     pub tlp: &'static str,
     /// For each class of the record the rule that let it go, or did not.
@@ -104,7 +107,6 @@ pub struct ExportPage {
 /// What is asked of every record: who takes it out here, for whom, and what was consented to.
 pub struct Asked<'a> {
     context: &'a Context,
-    consents: &'a Consents,
     recipient: Option<&'a Recipient>,
     day: &'a str,
     grants: Vec<Grant>,
@@ -122,7 +124,7 @@ impl<'a> Asked<'a> {
     ) -> Result<Self, Refusal> {
         let grants = consents.standing(context).map_err(fault)?;
         let known = Known::of(context).map_err(fault)?;
-        Ok(Self { context, consents, recipient, day, grants, known })
+        Ok(Self { context, recipient, day, grants, known })
     }
 
     /// Proves the fields at these pointers of one record.
@@ -194,6 +196,7 @@ struct Release {
     originator: MemberId,
     index: u64,
     kind: String,
+    state: State,
     handling: Handling,
     opened: crate::admit::Opened,
     decided: BTreeMap<FieldClass, (Decision, Option<Grant>)>,
@@ -202,11 +205,12 @@ struct Release {
 impl Release {
     /// Asks the rules; `None` for what is no record, or not one to rely on.
     fn of(asked: &Asked<'_>, log: &MemberId, entry: &StoredEntry) -> Result<Option<Self>, Refusal> {
-        let Asked { context, consents, recipient, day, grants, known } = asked;
+        let Asked { context, recipient, day, grants, known, .. } = asked;
         let Some((statement, opened)) = context.open(entry) else { return Ok(None) };
         let Body::Record(record) = &statement.manifest().body else { return Ok(None) };
         let id = statement.claims().subject;
-        let gone = consents.withdrawn(context, log, &id).map_err(fault)?;
+        let state = amend::of_statement(context, &statement).map_err(fault)?.state;
+        let gone = state == State::Withdrawn;
         if entry.quarantined.is_some() || opened.broken.is_some() || gone {
             return Ok(None);
         }
@@ -222,6 +226,7 @@ impl Release {
             originator: log.clone(),
             index: entry.item.index,
             kind: record.kind.clone(),
+            state,
             decided: decided.collect(),
             handling: sharing.handling.clone(),
             opened,
@@ -260,6 +265,7 @@ impl Release {
         Some(Exported {
             id: self.id.to_string(),
             index: self.index,
+            state: self.state,
             tlp: self.handling.tlp.map_or("RED", Tlp::as_str),
             rules: rules.map(|(class, (decision, _))| (class.as_str(), decision.rule)).collect(),
             classes: parts.keys().map(|class| class.as_str()).collect(),

@@ -11,6 +11,7 @@ mod breach;
 pub mod check;
 mod class;
 pub mod codes;
+mod correction;
 mod finding;
 mod form;
 mod kind;
@@ -25,6 +26,7 @@ mod tree;
 
 pub use assemble::{Disclosure, Parts, assemble};
 pub use class::{FieldClass, UnknownClass};
+pub use correction::{Corrected, FieldChange, correct, difference};
 pub use finding::{Finding, MAX_RECORD_BYTES, Severity, parse_json};
 pub use kind::{Field, Holds, Kind};
 pub use language::{Language, UnknownLanguage, Words};

@@ -177,11 +177,15 @@ pub struct World {
 impl World {
     /// Founds a federation; no node runs yet.
     pub fn new() -> Self {
+        Self::new_with(&[])
+    }
+
+    fn new_with(kinds: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("sealwire-test-").tempdir().expect("a directory");
         let nodes: Vec<Node> = MEMBERS.iter().map(|id| Self::init(dir.path(), id)).collect();
         let introductions: Vec<PathBuf> =
             nodes.iter().map(|node| node.dir().join("member.json")).collect();
-        let register = Self::register(&dir.path().join("governors"), &introductions);
+        let register = Self::register_with(&dir.path().join("governors"), &introductions, kinds);
         for node in &nodes {
             fs::copy(&register, node.dir().join("register.json")).expect("a copy");
         }
@@ -190,7 +194,12 @@ impl World {
 
     /// Founds a federation and starts all its nodes, which then have met.
     pub fn started() -> Self {
-        let mut world = Self::new();
+        Self::started_with(&[])
+    }
+
+    /// The same with further kinds in the agreement on laboratory alerts.
+    pub fn started_with(kinds: &[&str]) -> Self {
+        let mut world = Self::new_with(kinds);
         for member in MEMBERS {
             world.node_mut(member).start();
         }
@@ -219,6 +228,10 @@ impl World {
 
     /// The governors' part, in a directory of theirs.
     pub fn register(dir: &Path, introductions: &[PathBuf]) -> PathBuf {
+        Self::register_with(dir, introductions, &[])
+    }
+
+    fn register_with(dir: &Path, introductions: &[PathBuf], kinds: &[&str]) -> PathBuf {
         fs::create_dir_all(dir).expect("a directory");
         let (draft, out) = (dir.join("register.draft.json"), dir.join("register.json"));
         let keys: Vec<PathBuf> = ["one", "two", "three"].iter().map(|s| dir.join(s)).collect();
@@ -236,8 +249,8 @@ impl World {
         done(
             &[&["register", "add", "member", "--draft", text(&draft)], &introductions[..]].concat(),
         );
-        let alerts = "lab-alert,consent-grant,withdrawal";
-        for (id, kind) in [(SUBSTANCES, alerts), (SEIZURES, "seizure-notice")] {
+        let alerts = [&["lab-alert", "consent-grant", "withdrawal"], kinds].concat().join(",");
+        for (id, kind) in [(SUBSTANCES, alerts.as_str()), (SEIZURES, "seizure-notice")] {
             let members = MEMBERS.get(..introductions.len()).expect("members").join(",");
             Self::community(text(&draft), id, kind, &members, &[]);
         }

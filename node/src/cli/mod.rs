@@ -28,6 +28,7 @@ mod register;
 mod retention;
 mod run;
 mod schema;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -87,6 +88,10 @@ pub enum Command {
     Tail(read::TailArgs),
     /// Print one record, its entry or its delivery.
     Show(read::ShowArgs),
+    /// Print what is open: amendments to be acknowledged, here and by others, and disputes.
+    Tasks(Connection),
+    /// Tell the originator of a correction or withdrawal that it was read, and what was done.
+    Acknowledge(tasks::AcknowledgeArgs),
     /// Print who was given which restricted fields, when and for which purpose.
     Reads(read::ReadsArgs),
     /// Print the proof that a record is in its log, for `sealwire-audit receipt`.
@@ -171,6 +176,8 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Codes(command) => codes::run(&command, output),
         Command::Tail(args) => read::tail(&args, output),
         Command::Show(args) => read::show(&args, output),
+        Command::Tasks(connection) => tasks::tasks(&connection, output),
+        Command::Acknowledge(args) => tasks::acknowledge(&args, output),
         Command::Reads(args) => read::reads(&args, output),
         Command::Receipt(args) => read::receipt(&args, output),
         Command::Explain(args) => onward::explain(&args, output),

@@ -49,9 +49,13 @@ pub struct ShowArgs {
     /// What reached whom.
     #[arg(long, group = "what")]
     pub delivery: bool,
+    /// The record as it stands, with every field that corrections, or the record in its place,
+    /// changed.
+    #[arg(long, group = "what")]
+    pub amended: bool,
     /// What restricted fields are read for: a purpose of the record, such as drug-control. Each
     /// such read is logged.
-    #[arg(long, value_parser = word, conflicts_with = "what")]
+    #[arg(long, value_parser = word, conflicts_with_all = ["entry", "delivery"])]
     pub purpose: Option<String>,
     /// Write to this new file instead of standard output.
     #[arg(long, value_name = "FILE")]
@@ -120,6 +124,9 @@ pub fn tail(args: &TailArgs, output: Output) -> Result<Exit, Failure> {
         let path = format!("/v1/stream?after={after}{query}");
         let ended = client.events(&path, &after.to_string(), |event| {
             let data: Value = serde_json::from_str(&event.data).map_err(Failure::fault)?;
+            if event.name == "disputed" {
+                return output.say(&data, disputed_line(&data));
+            }
             if event.name != "record" {
                 return Err(Failure::Problem(data));
             }
@@ -159,9 +166,11 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Exit, Failure> {
         ShowArgs { delivery: true, .. } => "/delivery",
         _ => "",
     };
-    let purpose = args.purpose.as_ref().map(|purpose| format!("?purpose={purpose}"));
-    let purpose = purpose.unwrap_or_default();
-    let answer = client.get(&format!("/v1/records/{}{what}{purpose}", args.id))?.accepted()?;
+    let purpose = args.purpose.as_ref().map(|purpose| format!("purpose={purpose}"));
+    let amended = args.amended.then(|| "amended=true".to_owned());
+    let asked: Vec<String> = amended.into_iter().chain(purpose).collect();
+    let query = if asked.is_empty() { String::new() } else { format!("?{}", asked.join("&")) };
+    let answer = client.get(&format!("/v1/records/{}{what}{query}", args.id))?.accepted()?;
     let bytes = if args.entry {
         answer.body
     } else {
@@ -250,12 +259,24 @@ fn read_line(read: &Value) -> String {
 }
 
 /// A value of an answer, as a word on a line.
-fn shown(answer: &Value, key: &str) -> String {
+pub(super) fn shown(answer: &Value, key: &str) -> String {
     match answer.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => "?".to_owned(),
     }
+}
+
+/// A dispute on one line.
+fn disputed_line(data: &Value) -> String {
+    let text = |key: &str| shown(data, key);
+    format!(
+        "disputed {} of {} by {} {}",
+        text("record"),
+        text("originator"),
+        text("log"),
+        text("id")
+    )
 }
 
 /// One record on one line.
@@ -272,13 +293,14 @@ fn record_line(record: &Value) -> String {
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| "?".to_owned(), |time| format!("{time:.3}"));
     format!(
-        "{} {time} {}#{} {} {} {} opened {} held back {} withheld {} {}",
+        "{} {time} {}#{} {} {} {} {} opened {} held back {} withheld {} {}",
         text("cursor"),
         text("log"),
         text("index"),
         text("kind"),
         text("community"),
         text("status"),
+        text("state"),
         list("opened"),
         list("held_back"),
         list("withheld"),

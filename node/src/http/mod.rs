@@ -17,6 +17,7 @@ mod retention;
 mod serve;
 mod stream;
 mod system;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -119,6 +120,13 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/records/{id}/receipt", PROOF, get(records::receipt)),
         route("get", "/v1/records/{id}/cose-receipt", PROOF, get(records::cose_receipt)),
         route("get", "/v1/records/{id}/entry", PROOF, get(records::entry)),
+        route(
+            "post",
+            "/v1/records/{id}/acknowledgement",
+            Access::AnyOf(&[Right::Publish]),
+            post(tasks::acknowledge),
+        ),
+        route("get", "/v1/tasks", READ, get(tasks::tasks)),
         route("get", "/v1/records/{id}/explain", READ, get(onward::explain)),
         route("post", "/v1/records/{id}/open", EXPORT, post(onward::open)),
         route("post", "/v1/exports", EXPORT, post(onward::export)),

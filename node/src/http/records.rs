@@ -45,6 +45,7 @@ pub(super) struct PageQuery {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadingQuery {
+    amended: Option<bool>,
     purpose: Option<String>,
     restricted: Option<bool>,
 }
@@ -78,7 +79,11 @@ pub(super) async fn publish(
             async move { app.node.publish(&principal.name, key.as_deref(), submission).await },
         );
     let published = work.await.map_err(|_| Problem::fault())?;
-    let outcome = published.map_err(|refusal| refusal.in_language(language))?;
+    answered(published.map_err(|refusal| refusal.in_language(language))?)
+}
+
+/// What a publisher is told.
+pub(super) fn answered(outcome: Outcome) -> Result<Response, Problem> {
     let location = |id: &str| {
         let location = HeaderValue::from_str(&format!("/v1/records/{id}"));
         location.map(|at| [(header::LOCATION, at)]).map_err(|_| Problem::fault())
@@ -128,7 +133,7 @@ pub(super) async fn remove_draft(
 }
 
 /// The first language of `Accept-Language` in which findings can be told.
-fn language(headers: &HeaderMap) -> Language {
+pub(super) fn language(headers: &HeaderMap) -> Language {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     let tags = accepted.unwrap_or_default().split(',');
     let mut tags = tags.map(|tag| tag.split(';').next().unwrap_or_default().trim());
@@ -156,9 +161,13 @@ pub(super) async fn one(
     query: Result<Query<ReadingQuery>, QueryRejection>,
 ) -> Result<Json<RecordView>, Problem> {
     let id = record_id(id)?;
-    let ReadingQuery { purpose, restricted } = query.map_err(bad_query)?.0;
+    let ReadingQuery { amended, purpose, restricted } = query.map_err(bad_query)?.0;
     let reading = reading(&app, &caller, purpose, restricted)?;
-    Ok(Json(app.node.record(id, reading).await?))
+    let view = match amended {
+        Some(true) => app.node.amended(id, reading).await?,
+        _ => app.node.record(id, reading).await?,
+    };
+    Ok(Json(view))
 }
 
 #[derive(Debug, Deserialize)]

@@ -91,8 +91,26 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem>
     })
 }
 
+/// What is told of a conflict, once: a record of ours is disputed, or another's by us.
+fn disputed(view: &mut RecordView) -> Option<String> {
+    let disputed = view.disputes.take()?;
+    let told = serde_json::json!({
+        "id": view.id,
+        "log": view.log,
+        "index": view.index,
+        "record": disputed.record.to_string(),
+        "originator": disputed.issuer,
+    });
+    Some(told.to_string())
+}
+
 async fn next(mut tail: Tail) -> Option<(Result<Event, Infallible>, Tail)> {
     loop {
+        if let Some(dispute) = tail.page.front_mut().and_then(disputed) {
+            // Before its record, under the cursor before that: who resumes there gets both again.
+            let event = Event::default().id(tail.after.to_string()).event("disputed");
+            return Some((Ok(event.data(dispute)), tail));
+        }
         if let Some(record) = tail.page.pop_front() {
             tail.after = record.cursor;
             let data = serde_json::to_string(&record).ok()?;

@@ -11,6 +11,7 @@ use sealwire_wire::statement::{Relation, RelationVerb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::amendment::{self, Said};
 use crate::admit;
 use crate::context::Context;
 use crate::issue;
@@ -118,18 +119,20 @@ pub fn prepare(
     let Submission { community, record, to, audiences, language } = submission;
     let (id, record) = with_id(context, record, now_ms)?;
     let valid = Standard::v1().accept(record).map_err(Refusal::invalid)?;
-    let wish = Wish { to, audiences: classes(audiences)? };
+    let mut wish = Wish { to, audiences: classes(audiences)?, ..Wish::default() };
     let fields = valid.split();
     let present: BTreeSet<FieldClass> = fields.keys().copied().collect();
-    let (kind, handling) = (valid.kind().name(), valid.handling());
-    let plan = release::plan(register, &context.own, &community, kind, handling, &present, &wish)?;
     let relation = relation_of(valid.value());
     if let Some(relation) = &relation {
         admit::check_relation(&context.own, relation)?;
         related_is_known(context, relation)?;
         super::forgetting::may_say(context, &valid, relation)?;
+        let said = Said { register, community: &community, valid: &valid, classes: &present };
+        wish = amendment::checked(context, &said, relation, wish)?;
     }
     super::forgetting::may_be_kept(&valid, now_ms)?;
+    let (kind, handling) = (valid.kind().name(), valid.handling());
+    let plan = release::plan(register, &context.own, &community, kind, handling, &present, &wish)?;
     Ok(Prepared { id, valid, fields, plan, relation, community, language })
 }
 

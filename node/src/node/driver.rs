@@ -19,7 +19,7 @@ use crate::journal::AppendError;
 use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Purge, Writer};
 
-use super::Counters;
+use super::{Counters, tasks};
 
 /// Inputs waiting for the writer.
 pub const INPUT_QUEUE: usize = 1024;
@@ -235,6 +235,7 @@ impl Driver {
             self.writer.commit(&facts)?;
             Counters::add(&self.counters.commits, 1);
             Counters::add(&self.counters.facts, facts.len() as u64);
+            tasks::tell_disputes(&self.context, &facts);
             tracing::debug!(
                 facts = facts.len(),
                 elapsed_us = started.elapsed().as_micros() as u64,

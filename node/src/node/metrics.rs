@@ -74,6 +74,11 @@ impl NodeHandle {
             }
             gauge("attestations_missing", "", notices.missing as u64);
         }
+        if let Ok(tasks) = self.tasks() {
+            gauge("amendments_to_acknowledge", "", tasks.to_acknowledge.len() as u64);
+            gauge("amendments_unacknowledged", "", tasks.unacknowledged.len() as u64);
+            gauge("disputes_open", "", tasks.disputes.len() as u64);
+        }
         let expires = self.inner.context.register().expires_unix();
         gauge("register_expires_seconds", "", u64::try_from(expires).unwrap_or_default());
         gauge("register_forks", "", status.register_forks.len() as u64);

@@ -2,6 +2,7 @@
 //! door through which HTTP and the command line publish and read.
 
 mod adopt;
+mod amendment;
 mod announce;
 mod catch_up;
 mod draft;
@@ -19,6 +20,7 @@ mod retention;
 mod startup;
 mod status;
 mod taken;
+mod tasks;
 mod versions;
 mod witness;
 
@@ -56,6 +58,7 @@ use retention::Notices;
 pub use retention::{Decided, Due, ErasureState, HoldState, MAX_REASON_LEN};
 pub use status::Status;
 use status::register_expiry;
+pub use tasks::Tasks;
 pub use versions::Taken;
 use versions::Versions;
 pub use witness::Witnessed;
@@ -317,6 +320,13 @@ impl NodeHandle {
         let views = self.read(reading, move |context, reading| {
             feed::record(context, &id, reading).map(|view| vec![view])
         });
+        views.await?.pop().ok_or_else(reading_failed)
+    }
+
+    /// One record as it stands, with its originator's amendments and every field that they change.
+    pub async fn amended(&self, id: RecordId, reading: Reading) -> Result<RecordView, Refusal> {
+        let views =
+            self.read(reading, move |context, reading| feed::amended(context, &id, reading));
         views.await?.pop().ok_or_else(reading_failed)
     }
 

@@ -91,7 +91,7 @@ impl NodeHandle {
 }
 
 /// Today's date, UTC.
-fn today() -> String {
+pub(super) fn today() -> String {
     let seconds = i64::try_from(driver::unix_ms() / 1000).unwrap_or(i64::MAX);
     let now = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
     now.strftime("%Y-%m-%d").to_string()

@@ -12,6 +12,7 @@ pub mod body;
 mod directions;
 mod handling;
 mod plan;
+mod reach;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -28,10 +29,12 @@ use serde::Serialize;
 pub use body::Grant;
 pub use handling::{Handling, Tlp};
 pub use plan::{Plan, Wish, active_peers, check_agreement, member_of, plan, red_to_all, sender_of};
+pub use reach::{Holders, reach};
 pub use rule::Rule;
 
-/// The record kind that every agreement covers: none can forbid to erase, and to say so.
-const ERASURE: &str = "erasure";
+/// Kinds that every agreement covers, whatever it names: an agreement can forbid neither to put
+/// right, withdraw or erase what was shared under it, nor to say that this was done.
+pub const ALWAYS_COVERED: [&str; 4] = ["acknowledgement", "correction", "erasure", "withdrawal"];
 
 /// What somebody sees of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -210,7 +213,7 @@ fn entry(shared: &Shared<'_>, asker: &Asker<'_>) -> Result<(), Rule> {
 /// Whether a record is within a community's agreement.
 fn agreed(community: &Community, kind: &str, handling: &Handling) -> Result<(), Rule> {
     let ceiling = community.tlp_ceiling.parse::<Tlp>().ok();
-    if kind != ERASURE && !community.kinds.contains(kind) {
+    if !community.kinds.contains(kind) && !ALWAYS_COVERED.contains(&kind) {
         Err(Rule::KindNotInAgreement)
     } else if handling.tlp.is_none() || handling.tlp > ceiling {
         Err(Rule::TlpAboveCeiling)

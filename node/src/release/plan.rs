@@ -17,6 +17,8 @@ pub struct Wish {
     pub to: Option<BTreeSet<MemberId>>,
     /// Audiences of single classes.
     pub audiences: BTreeMap<FieldClass, BTreeSet<MemberId>>,
+    /// Classes that nobody gets, where none are named.
+    pub closed: BTreeSet<FieldClass>,
 }
 
 /// Who gets what.
@@ -85,6 +87,7 @@ pub(super) fn planned(
                 ));
             }
             Some(wanted) => named(class.as_str(), wanted, &addressees, own)?,
+            None if wish.closed.contains(class) => BTreeSet::new(),
             None if allowed && shared_by_default(*class) => addressees.clone(),
             None => BTreeSet::new(),
         };

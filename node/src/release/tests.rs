@@ -100,7 +100,7 @@ fn every(mut each: impl FnMut(&Shared<'_>, &Asker<'_>, FieldClass, bool)) {
         for (pap, purposes) in [("CLEAR", &[AGREED][..]), ("RED", &[AGREED, "elsewhere"])] {
             let handling = handling(tlp, pap, purposes);
             for community in agreements.iter().map(Some).chain([None]) {
-                for kind in ["lab-alert", "warning"] {
+                for kind in ["lab-alert", "warning", "correction"] {
                     for to in &tos {
                         for audience in &audiences {
                             for class in FieldClass::ALL {
@@ -154,7 +154,8 @@ fn at_most(shared: &Shared<'_>, asker: &Asker<'_>, class: FieldClass) -> bool {
     let agreement = shared.community.is_some_and(|community| {
         let label = |tlp: &str| Tlp::ALL.iter().position(|known| known.as_str() == tlp);
         let tlp = shared.handling.tlp.and_then(|tlp| label(tlp.as_str()));
-        community.kinds.contains(shared.kind)
+        let to_put_right = ["acknowledgement", "correction", "erasure", "withdrawal"];
+        (community.kinds.contains(shared.kind) || to_put_right.contains(&shared.kind))
             && tlp <= label(&community.tlp_ceiling)
             && shared.handling.purposes.iter().all(|p| community.purposes.contains(p))
             && community.classes.contains(class.as_str().trim_end_matches(".coarse"))
@@ -323,7 +324,7 @@ proptest! {
         let handling = handling(tlp, "AMBER", &[AGREED]);
         let audiences: BTreeMap<_, _> =
             named.into_iter().map(|(at, to)| (FieldClass::ALL[at], to)).collect();
-        let wish = Wish { to, audiences };
+        let wish = Wish { to, audiences, ..Wish::default() };
         let planned = plan::planned(&community, &own, others.clone(), &handling, &classes, &wish);
         let Ok(planned) = planned else { return Ok(()) };
         let audiences: BTreeMap<_, _> =
@@ -355,6 +356,71 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn an_amendment_reaches_all_who_had_its_record_and_by_itself_nobody_else(
+        peers in some_members(),
+        classes in some_classes(),
+        had_to in proptest::option::of(some_members()),
+        had in proptest::collection::btree_map(0..8usize, some_members(), 0..8),
+        to in proptest::option::of(some_members()),
+        named in proptest::collection::btree_map(0..8usize, some_members(), 0..4),
+    ) {
+        let own = id("ID");
+        let all: Vec<&str> = FieldClass::ALL.iter().map(|class| class.as_str()).collect();
+        let community = community("RED", &all);
+        let peers: BTreeSet<MemberId> = peers.into_iter().filter(|peer| *peer != own).collect();
+        let had: BTreeMap<_, _> =
+            had.into_iter().map(|(at, to)| (FieldClass::ALL[at], to)).collect();
+        let holders =
+            Holders { community: "substances", to: had_to.as_ref(), audiences: &had };
+        let audiences: BTreeMap<_, _> =
+            named.into_iter().map(|(at, to)| (FieldClass::ALL[at], to)).collect();
+        let silent = to.is_none() && audiences.is_empty();
+        let wish = Wish { to, audiences, ..Wish::default() };
+        let Ok(wish) = reach::within(&community, &peers, &holders, &classes, wish) else {
+            prop_assert!(!silent, "who names nobody is not refused");
+            return Ok(());
+        };
+        let handling = handling(Tlp::Amber, "AMBER", &[AGREED]);
+        let planned =
+            plan::planned(&community, &own, peers.clone(), &handling, &classes, &wish);
+        let Ok(planned) = planned else { return Ok(()) };
+        let holding: BTreeSet<MemberId> =
+            peers.iter().filter(|m| had_to.as_ref().is_none_or(|to| to.contains(m))).cloned().collect();
+        let reached = planned.to.clone().unwrap_or_else(|| peers.clone());
+        prop_assert!(holding.is_subset(&reached));
+        prop_assert!(!silent || holding == reached, "exactly those who had it");
+        for (class, to) in &planned.classes {
+            let Some(had) = had.get(class) else { continue };
+            let had: BTreeSet<MemberId> = had.intersection(&holding).cloned().collect();
+            prop_assert!(had.is_subset(to), "{class:?}: {had:?} {to:?}");
+            prop_assert!(!silent || had == *to, "{class:?}: exactly those who had it");
+        }
+    }
+}
+
+#[test]
+fn a_narrower_audience_is_refused_with_the_names_of_those_left_out() {
+    let peers = ids(&["AU", "NL", "SG"]);
+    let community = community("RED", &["core"]);
+    let had = BTreeMap::from([(FieldClass::Core, peers.clone())]);
+    let holders = Holders { community: "substances", to: None, audiences: &had };
+    let classes = BTreeSet::from([FieldClass::Core]);
+    let refused = |wish| {
+        let refusal = reach::within(&community, &peers, &holders, &classes, wish).unwrap_err();
+        assert_eq!(refusal.code, "holders-left-out");
+        refusal.message
+    };
+    let to = refused(Wish { to: Some(ids(&["SG"])), ..Wish::default() });
+    assert!(to.contains("AU, NL had the record"), "{to}");
+    let audiences = BTreeMap::from([(FieldClass::Core, ids(&["AU", "SG"]))]);
+    let class = refused(Wish { audiences, ..Wish::default() });
+    assert!(class.contains("the core part: NL had"), "{class}");
 }
 
 /// The manifest of a record.

@@ -1,9 +1,8 @@
 //! The index: rows in sled, derived from the journal.
 //!
 //! The rows of one commit become visible as a whole, and reach sled as a whole ([`super::table`]),
-//! together with the journal position that they stand for. [`Stage::apply`] is the only code that turns a
-//! fact into rows: live commits and replay go through it alike, and applying a fact twice
-//! changes nothing.
+//! with the journal position that they stand for. [`Stage::apply`] alone turns facts into rows, in
+//! live commits and in replay alike, and applying a fact twice changes nothing.
 //!
 //! This module knows nothing of files beside the index, and of no rule that decides whether a
 //! fact ought to be believed.
@@ -190,6 +189,7 @@ impl<'a> Stage<'a> {
         }
         self.state.cursor += 1;
         self.put(prefixed(row::FEED, &self.state.cursor.to_be_bytes()), place);
+        self.relate(log, item.index, &statement.claims().subject, record)?;
         Ok(self.state.cursor)
     }
 

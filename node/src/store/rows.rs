@@ -55,6 +55,9 @@ pub(super) mod row {
     pub const ATTEST: u8 = b'A';
     pub const HOLD: u8 = b'H';
     pub const REVIEW: u8 = b'W';
+    pub const RELATED: u8 = b'b';
+    pub const ACKNOWLEDGED: u8 = b'j';
+    pub const DUE: u8 = b'l';
 }
 
 /// Key of a row that belongs to a log.

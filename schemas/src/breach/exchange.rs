@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fault, Found, Judged, parts_over_whole, says, select, some, text};
+use super::{Fault, Found, Judged, count, parts_over_whole, says, select, some, text};
 use crate::class::FieldClass;
 use crate::rules::Rule;
 use crate::standard::Standard;
@@ -14,7 +14,9 @@ pub fn wrong_verb(rule: &Rule, record: &Value, found: &mut Found) {
         "correction" => &["supersedes"],
         "withdrawal" => &["withdraws"],
         "erasure" => &["erases"],
-        "comment" | "conflict" | "feedback" | "assistance-reply" => &["answers"],
+        "acknowledgement" | "comment" | "conflict" | "feedback" | "assistance-reply" => {
+            &["answers"]
+        }
         _ => &["answers", "supersedes"],
     };
     if !allowed.contains(&verb) {
@@ -230,5 +232,17 @@ pub fn open_without_date(rule: &Rule, record: &Value, found: &mut Found) {
     let open = matches!(outcome, "partial" | "interim" | "postponed");
     if open && !some(record, &["/nextReplyDue", "/refusal/postponedUntil"]) {
         found.push(rule.breach("/nextReplyDue", outcome));
+    }
+}
+
+pub fn acknowledged_at_odds(rule: &Rule, record: &Value, found: &mut Found) {
+    let told = says(record, "/action/*", "onward-recipients-told");
+    let counted = count(record, "onwardRecipientQuantity").is_some_and(|count| count > 0);
+    if counted && !told {
+        found.push(rule.breach("/onwardRecipientQuantity", ""));
+    }
+    let actions = select(record, "/action/*").len();
+    if says(record, "/action/*", "never-used") && actions > 1 {
+        found.push(rule.breach("/action", "never-used"));
     }
 }

@@ -11,9 +11,9 @@ pub const RULES: &[Rule] = &[
         id: "relation-verb",
         severity: Severity::Error,
         text: words(
-            "A correction supersedes, a withdrawal withdraws, an erasure erases; a comment, conflict, feedback or reply answers; other kinds answer or supersede",
-            "Une rectification remplace, un retrait retire, un effacement efface ; commentaire, conflit, retour et réponse répondent ; les autres types répondent ou remplacent",
-            "Koreksi menggantikan, penarikan menarik, penghapusan menghapus; komentar, konflik, umpan balik dan balasan menjawab; jenis lain menjawab atau menggantikan",
+            "A correction supersedes, a withdrawal withdraws, an erasure erases; an acknowledgement, comment, conflict, feedback or reply answers; other kinds answer or supersede",
+            "Une rectification remplace, un retrait retire, un effacement efface ; accusé de réception, commentaire, conflit, retour et réponse répondent ; les autres types répondent ou remplacent",
+            "Koreksi menggantikan, penarikan menarik, penghapusan menghapus; tanda terima, komentar, konflik, umpan balik dan balasan menjawab; jenis lain menjawab atau menggantikan",
         ),
         hint: words(
             "set verb to that of the kind, or choose another kind",
@@ -279,6 +279,26 @@ pub const RULES: &[Rule] = &[
             "assistance-reply",
             &["/outcome", "/nextReplyDue", "/refusal/postponedUntil"],
             exchange::open_without_date,
+        ),
+    },
+    Rule {
+        number: "SW-121",
+        id: "acknowledgement-onward",
+        severity: Severity::Error,
+        text: words(
+            "An acknowledgement that counts onward recipients says that they were told, and one of what was never used says nothing else",
+            "Un accusé qui compte des destinataires ultérieurs dit qu'ils ont été prévenus, et celui d'un enregistrement jamais utilisé ne dit rien d'autre",
+            "Tanda terima yang menghitung penerima lanjutan menyebut bahwa mereka telah diberi tahu, dan tanda terima atas data yang tidak pernah dipakai tidak menyebut yang lain",
+        ),
+        hint: words(
+            "add onward-recipients-told to action, or take the count out; never-used stands alone",
+            "ajouter onward-recipients-told à action, ou retirer le nombre ; never-used reste seul",
+            "tambahkan onward-recipients-told pada action, atau hapus jumlahnya; never-used berdiri sendiri",
+        ),
+        reads: Reads::Kind(
+            "acknowledgement",
+            &["/action", "/onwardRecipientQuantity"],
+            exchange::acknowledged_at_odds,
         ),
     },
 ];
