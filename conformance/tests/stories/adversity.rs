@@ -454,8 +454,7 @@ fn a_statement_that_its_member_logs_again_is_quarantined() {
     let leaf = leaf_hash(&leaf_data(&Digest::of(statement.bytes())));
     // All leaves are the same, so that a tree of a power of two of them proves each by one path.
     let push = |size: u64, indexes: std::ops::Range<u64>| {
-        let mut tree = Frontier::new();
-        let mut proof = Vec::new();
+        let (mut tree, mut proof) = (Frontier::new(), Vec::new());
         (0..size).for_each(|_| {
             proof.extend(tree.size().is_power_of_two().then(|| tree.root()));
             tree.push(leaf);
@@ -481,14 +480,13 @@ fn a_statement_that_its_member_logs_again_is_quarantined() {
         let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
         while !rest.is_empty() {
             match Outcome::next(&mut rest).map_err(|e| e.to_string())? {
-                Outcome::Quarantined { index, code } if code == "duplicate-content" => {
-                    found.push(index);
-                }
+                Outcome::Quarantined { index, code } => found.push((index, code)),
                 other => panic!("{other:?}"),
             }
         }
         Ok::<_, String>(found)
     };
+    let repeated = [1, 2, 3].map(|index| (index, "duplicate-content".to_owned()));
     // Each is checked while the one before may still be on its way to the disk.
     push(1, 0..1);
     push(2, 1..2);
@@ -496,7 +494,7 @@ fn a_statement_that_its_member_logs_again_is_quarantined() {
     until("each repetition in quarantine, in messages of their own and within one", || {
         push(4, 0..4);
         let found = quarantined()?;
-        if found == [1, 2, 3] { Ok(()) } else { Err(format!("{found:?}")) }
+        if found == repeated { Ok(()) } else { Err(format!("{found:?}")) }
     });
     liar.leave();
 }
