@@ -47,6 +47,9 @@ check_tools() {
     command -v go >/dev/null || apt_install golang-go
     [ -d "$gocode/src/golang.org/x/mod" ] || apt_install golang-golang-x-mod-dev
     go version
+    # The measurement of tiles under load.
+    command -v nginx >/dev/null || apt_install nginx-light
+    command -v wrk >/dev/null || apt_install wrk
 }
 
 # The judge of logs that is made of the Go project's own packages, as Debian has them.
@@ -98,9 +101,11 @@ test_rust() {
     cargo test --release --locked --workspace
 }
 
-# The long audit at a hundredth of its size: that it runs and verifies, not how fast.
+# All measurements at a hundredth of their size: that they run and what they check holds, not how
+# fast.
 run_benches() {
-    cargo bench --locked --workspace --bench measure -- scale 10000
+    cargo bench --locked --workspace --bench measure -- slice
+    cargo bench --locked --workspace --bench append -- 100000
 }
 
 # Workspaces of their own: see docs/dependencies.md. They share what is built above.
@@ -167,7 +172,7 @@ stage "npm packages" make_node
 stage "Go judge" make_judge
 stage "build" build
 stage "Rust tests" test_rust
-stage "long audit" run_benches
+stage "benches at 1/100" run_benches
 stage "grammars" test_grammars
 stage "independent readers" test_second
 print_stages

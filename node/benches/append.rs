@@ -28,7 +28,7 @@ const WINDOWS: u64 = 10;
 const PULLED: u64 = 4096;
 /// Leaves of one commit under load, and such commits in a window.
 const GROUP: u64 = 64;
-const GROUPS: u64 = 101;
+const GROUPS: u64 = 51;
 /// Longest time for all of it; what is left then is not measured.
 const AT_MOST: Duration = Duration::from_secs(900);
 
