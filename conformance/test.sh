@@ -49,6 +49,9 @@ check_tools() {
     go version
     # The clock of a node that tests set forward.
     ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null || apt_install libfaketime
+    # The measurement of tiles under load.
+    command -v nginx >/dev/null || apt_install nginx-light
+    command -v wrk >/dev/null || apt_install wrk
 }
 
 # The judge of logs that is made of the Go project's own packages, as Debian has them.
@@ -100,9 +103,12 @@ test_rust() {
     cargo test --release --locked --workspace
 }
 
-# The long audit at a hundredth of its size: that it runs and verifies, not how fast.
+# All measurements at a hundredth of their size: that they run and what they check holds, not how
+# fast.
 run_benches() {
-    cargo bench --locked --workspace --bench measure -- scale 10000
+    cargo bench --locked --workspace --bench measure -- slice
+    cargo bench --locked --workspace --bench append -- 100000
+    cargo bench --locked --workspace --bench privacy -- 100
 }
 
 # Workspaces of their own: see docs/dependencies.md. They share what is built above.
@@ -169,7 +175,7 @@ stage "npm packages" make_node
 stage "Go judge" make_judge
 stage "build" build
 stage "Rust tests" test_rust
-stage "long audit" run_benches
+stage "benches at 1/100" run_benches
 stage "grammars" test_grammars
 stage "independent readers" test_second
 print_stages

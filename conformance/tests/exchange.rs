@@ -26,6 +26,7 @@ mod stories {
     mod keys;
     mod mirror;
     mod onward;
+    mod openings;
     mod reads;
     mod refusals;
     mod register;

@@ -8,6 +8,8 @@
 //!
 //! This module knows nothing of the index, the journal and of what records say.
 
+mod opening;
+mod range;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -18,13 +20,14 @@ use std::path::{Path, PathBuf};
 
 use sealwire_wire::bundle::{Element, Held, MANIFEST, Manifest, Outcome};
 use sealwire_wire::checkpoint::Checkpoint;
-use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::note::Note;
 use sealwire_wire::statement::Statement;
 use sealwire_wire::tile::{TILE_WIDTH, TileId, index_path, tiles_for_growth};
 use serde::Serialize;
 
 use crate::release;
+pub use opening::Openings;
 use resume::{complete, read_begun};
 
 /// Entries in a statement file.
@@ -59,6 +62,17 @@ pub enum ExportError {
         to: u64,
         /// Size of the log.
         size: u64,
+    },
+    /// Fields of a record cannot be opened in this bundle.
+    #[error(
+        "cannot open fields of {record} in the bundle: {cause} (hint: open records of the node's \
+         own log that are not TLP:RED)"
+    )]
+    Opening {
+        /// The record.
+        record: RecordId,
+        /// What is wrong.
+        cause: String,
     },
     /// An export that was broken off holds something else.
     #[error(
@@ -124,12 +138,14 @@ enum Piece {
     Evidence(String),
 }
 
-/// Exports the data of `own` to the new file `out`; `progress` hears of files written and of how
-/// many there are. What is written so far is beside it, with `.partial` after its name.
+/// Exports the data of `own`, with `openings`, to the new file `out`; `progress` hears of files
+/// written and of how many there are. What is written so far is beside it, with `.partial` after
+/// its name.
 pub fn export(
     data: &Path,
     own: &MemberId,
     selection: Selection,
+    openings: &Openings,
     out: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<ExportReport, ExportError> {
@@ -139,24 +155,26 @@ pub fn export(
     let partial = PathBuf::from(format!("{}.partial", out.display()));
     let data = Data { dir: data, own };
     let begun = if partial.exists() { read_begun(&partial)? } else { None };
-    let plan = match &begun {
+    let (manifest, notes) = match begun.clone() {
         Some((manifest, notes)) => {
             let (from, to) = data.range(selection, manifest.size)?;
             let asked = (&manifest.member, manifest.from, manifest.to, manifest.parts);
             if asked != (own, from, to.min(manifest.size), selection.parts) {
                 return Err(ExportError::Begun(partial));
             }
-            data.plan(manifest.clone(), notes.clone())?
+            (manifest, notes)
         }
-        None => {
-            let (manifest, notes) = data.manifest(selection)?;
-            data.plan(manifest, notes)?
-        }
+        None => data.manifest(selection)?,
     };
+    let own_note = notes.first().map(|(_, note)| note.as_slice()).unwrap_or_default();
+    let opened = data.openings(openings, own_note)?;
+    let mut plan = data.plan(manifest, notes)?;
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
     let file = file.map_err(io_at(&partial))?;
     let (resumed, at) = if begun.is_some() { complete(&file, &plan.1)? } else { (0, 0) };
+    // After what may be there already: other fields under the same name have the same length.
+    plan.1.extend(opened.into_iter().map(|(name, bytes)| (name, Piece::Bytes(bytes))));
     file.set_len(at).map_err(io_at(&partial))?;
     (&file).seek(SeekFrom::Start(at)).map_err(io_at(&partial))?;
     let mut builder = tar::Builder::new(io::BufWriter::new(&file));
@@ -379,48 +397,6 @@ impl Data<'_> {
         }
         bytes.truncate(bytes.len() - whole.min(bytes.len()));
         Ok(bytes)
-    }
-
-    /// The range asked for, as indexes of a log of `size` entries.
-    fn range(&self, selection: Selection, size: u64) -> Result<(u64, u64), ExportError> {
-        let from = selection.from.map(|bound| self.index(bound, size)).transpose()?.unwrap_or(0);
-        let to = selection.to.map(|bound| self.index(bound, size)).transpose()?.unwrap_or(size);
-        if from <= to && to <= size {
-            Ok((from, to))
-        } else {
-            Err(ExportError::Range { from, to, size })
-        }
-    }
-
-    fn index(&self, bound: Bound, size: u64) -> Result<u64, ExportError> {
-        let time = match bound {
-            Bound::Index(index) => return Ok(index),
-            Bound::Time(time) => time,
-        };
-        // Entries are issued in order: the first file that ends at that time or later has it.
-        let (mut low, mut high) = (0, size.div_ceil(WIDTH));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.first_since(middle, time, size)?.is_some() {
-                high = middle
-            } else {
-                low = middle + 1
-            }
-        }
-        Ok(self.first_since(low, time, size)?.unwrap_or(size))
-    }
-
-    /// The first entry of a statement file that was issued at `time` or later.
-    fn first_since(&self, file: u64, time: u64, size: u64) -> Result<Option<u64>, ExportError> {
-        let mut found = None;
-        self.elements(self.own, file, |element| {
-            let issued = Statement::parse(element.statement).map(|s| s.claims().issued_at);
-            if element.index < size && issued.is_ok_and(|issued| issued >= time) {
-                found = Some(element.index);
-            }
-            Ok(found.is_none())
-        })?;
-        Ok(found)
     }
 
     fn versions(&self) -> Result<(u64, u64), ExportError> {

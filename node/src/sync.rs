@@ -5,7 +5,7 @@
 //! state but the register, the keys and the store's reader, so that a verdict never waits for
 //! our own disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sealwire_wire::checkpoint::SignedCheckpoint;
 use sealwire_wire::id::{Digest, MemberId};
@@ -26,6 +26,7 @@ mod erased;
 mod evidence;
 mod recover;
 mod registers;
+mod repeated;
 mod witness;
 
 use cosigned::cosigned;
@@ -33,6 +34,7 @@ use erased::{erased, ordered};
 pub use evidence::{contradiction, fork, proved};
 pub use recover::recovered;
 pub use registers::held;
+pub use repeated::Contents;
 pub use witness::{NotWitnessed, cosigned_size, wanted};
 
 /// Most bytes of entries in one answer; the range ends where they are reached.
@@ -207,7 +209,6 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
     let entries = erased(context, entries);
     // An audience secret that comes in the same message opens the records after it.
     let mut learnt = Vec::new();
-    let mut contents = BTreeMap::new();
     let mut admitted = Vec::with_capacity(entries.len());
     for entry in entries {
         let log = entry.statement.claims().issuer.clone();
@@ -234,39 +235,15 @@ fn check(context: &Context, entries: Vec<Authentic>) -> Result<Vec<Admitted>, No
         let content = Content::Opened(&opened);
         let quarantine = match entry.void {
             true => Err(admit::void(&log, entry.index)),
-            false => admit::admit(&register, &entry.statement, content)
-                .and_then(|()| first_of_its_content(context, &contents, &log, &entry)),
+            false => admit::admit(&register, &entry.statement, content),
         };
         let quarantine = quarantine.err();
         if quarantine.is_none() {
             facts.extend(ordered(&log, &entry, &opened));
         }
-        contents.entry(entry.statement.content_digest()).or_insert(entry.index);
         admitted.push(Admitted { entry, quarantine, facts });
     }
     Ok(admitted)
-}
-
-/// A content that was logged before, here or in another log, is a replay. `contents` are those of
-/// the entries of this log that came in the same message, each with its first index.
-fn first_of_its_content(
-    context: &Context,
-    contents: &BTreeMap<Digest, u64>,
-    log: &MemberId,
-    entry: &Authentic,
-) -> Result<(), Refusal> {
-    let digest = entry.statement.content_digest();
-    let before = || contents.get(&digest).map(|index| (log.clone(), *index));
-    let known = context.reader.known_content(&digest).or_else(before);
-    match known.filter(|(other, index)| other != log || *index != entry.index) {
-        None => Ok(()),
-        Some((other, index)) => Err(Refusal::new(
-            "duplicate-content",
-            409,
-            format!("cannot accept entry: the same content is entry {index} of {other}"),
-            "the originator must not log a statement twice",
-        )),
-    }
 }
 
 /// Entries that are exactly those of their leaves.

@@ -1,6 +1,7 @@
 //! Measures real nodes from outside, each figure beside its limit from the same run.
 //!
-//! `cargo bench -p sealwire-conformance` prints one table. Two members on the loopback interface,
+//! `cargo bench -p sealwire-conformance` prints one table; with `-- slice` everything is done at a
+//! hundredth of its size, which shows that it runs, and not how fast. Two members on the loopback interface,
 //! processes of the binary in `target/release` (or `SEALWIRE_BIN`); bounded in count and time;
 //! the nodes end with it. The client shares the processor's cores with the nodes, and so takes
 //! part of what it measures. Knows nothing of the node's inside: HTTP, its files as an auditor
@@ -27,7 +28,7 @@ use process::{COMMUNITY, MEMBERS, Node, Place};
 /// The record that is published: a laboratory alert of a public case.
 const RECORD: &str = include_str!("../../../schemas/examples/case-05-soekarno-hatta.json");
 /// Publications one at a time, each beside one flush of the same disk.
-const ONE_AT_A_TIME: usize = 300;
+const ONE_AT_A_TIME: u64 = 300;
 /// Requests in flight.
 const IN_FLIGHT: usize = 64;
 /// Records of one round with many in flight.
@@ -48,6 +49,21 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The allocator of the node, so that the limits have it too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whether a hundredth of everything is asked for.
+fn slice() -> bool {
+    std::env::args().any(|argument| argument == "slice")
+}
+
+/// So many, or a hundredth of it.
+fn counted(all: u64) -> u64 {
+    if slice() { all.div_ceil(100) } else { all }
+}
+
+/// So long, or a hundredth of it.
+fn lasting(all: Duration) -> Duration {
+    if slice() { all / 100 } else { all }
+}
 
 fn main() -> anyhow::Result<()> {
     // Before anything else uses the standard.
@@ -76,7 +92,8 @@ fn main() -> anyhow::Result<()> {
         submission: submission.to_string().into_bytes(),
         cores: std::thread::available_parallelism()?.get(),
     };
-    run.all()
+    run.all()?;
+    if slice() { scale::run(counted(scale::ENTRIES)) } else { Ok(()) }
 }
 
 struct Run<'a> {
@@ -117,8 +134,7 @@ impl Run<'_> {
             return standard::import(self.binary, self.dir, self.first, &first);
         }
         if only("tiles") {
-            self.publish_many(&first, tiles::TILES * 256, CATCH_UP)?;
-            return tiles::run(self.dir, self.first, &first);
+            return self.tiles(&first);
         }
         if only("memory") {
             return self.many(first);
@@ -129,13 +145,21 @@ impl Run<'_> {
         self.audit()?;
         drop(second);
         standard::import(self.binary, self.dir, self.first, &first)?;
+        if slice() {
+            self.tiles(&first)?;
+        }
         self.many(first)
+    }
+
+    fn tiles(&self, first: &Node) -> anyhow::Result<()> {
+        self.publish_many(first, tiles::count() * 256, CATCH_UP)?;
+        tiles::run(self.dir, self.first, first)
     }
 
     /// Both nodes meet and exchange keys; then the second leaves, so that it takes no core.
     fn meet(&self) -> anyhow::Result<Node> {
         let first = Node::start(self.binary, self.first)?;
-        std::thread::sleep(IDLE);
+        std::thread::sleep(lasting(IDLE));
         let fresh = first.resident_mb()?;
         row("idle memory, fresh node", &format!("{fresh:.1} MB"), "", "", "< 60 MB", fresh < 60.0)?;
         let second = Node::start(self.binary, self.second)?;
@@ -156,7 +180,7 @@ impl Run<'_> {
             .context("cannot make a file beside the nodes")?;
         let (mut flushes, mut publications) = (Vec::new(), Vec::new());
         let mut connection = node.connect()?;
-        for _ in 0..ONE_AT_A_TIME {
+        for _ in 0..counted(ONE_AT_A_TIME) {
             let begun = Instant::now();
             file.write_all(&[1; 4096])?;
             file.sync_data()?;
@@ -180,12 +204,14 @@ impl Run<'_> {
     fn in_flight(&self, node: &Node) -> anyhow::Result<()> {
         let (mut pure, mut real) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            pure.push(pipeline::rate(self.cores, PURE, || self.pure.publish().map(|_| ()))?);
-            let (done, time) = self.publish_many(node, N, CATCH_UP)?;
+            pure.push(pipeline::rate(self.cores, lasting(PURE), || {
+                self.pure.publish().map(|_| ())
+            })?);
+            let (done, time) = self.publish_many(node, counted(N), CATCH_UP)?;
             real.push(done as f64 / time.as_secs_f64());
         }
         let (pure, real) = (quantile(&mut pure, 0.5), quantile(&mut real, 0.5));
-        let what = format!("publish, {IN_FLIGHT} in flight, {ROUNDS} rounds of {N}");
+        let what = format!("publish, {IN_FLIGHT} in flight, {ROUNDS} rounds of {}", counted(N));
         let limit = format!("validate + seal + sign, {} cores {pure:.0} records/s", self.cores);
         let ratio = format!("{:.0} %", 100.0 * real / pure);
         let met = real >= 0.5 * pure;
@@ -195,7 +221,7 @@ impl Run<'_> {
     /// The second node returns and catches up; then both take what is published.
     fn receive(&self, first: &Node) -> anyhow::Result<Node> {
         let sealed = self.pure.publish()?;
-        let pure = pipeline::rate(1, PURE, || self.pure.receive(&sealed))?;
+        let pure = pipeline::rate(1, lasting(PURE), || self.pure.receive(&sealed))?;
         tell(
             "receive: verify + open + validate, pure, one core",
             &format!("{pure:.0} records/s"),
@@ -204,7 +230,8 @@ impl Run<'_> {
         )?;
         let limit = format!("pure, one core {pure:.0} records/s");
 
-        let missed = (ONE_AT_A_TIME + ROUNDS * N as usize) as f64;
+        let (one, many) = (counted(ONE_AT_A_TIME), counted(N));
+        let missed = (one + ROUNDS as u64 * many) as f64;
         let second = Node::start(self.binary, self.second)?;
         let size = first.size()?;
         let time = process::wait("the second node to catch up", CATCH_UP, || {
@@ -216,13 +243,13 @@ impl Run<'_> {
         tell(&what, &format!("{:.2} s, {rate:.0} records/s", time.as_secs_f64()), &limit, &ratio)?;
 
         let begun = Instant::now();
-        let (_, published) = self.publish_many(first, N, CATCH_UP)?;
+        let (_, published) = self.publish_many(first, counted(N), CATCH_UP)?;
         let size = first.size()?;
         process::wait("the second node to hold all", CATCH_UP, || second.holds(MEMBERS[0], size))?;
         let time = begun.elapsed();
-        let rate = N as f64 / time.as_secs_f64();
+        let rate = many as f64 / time.as_secs_f64();
         let what = format!(
-            "receive: {N} published at once, from the first request until all held by the second node"
+            "receive: {many} published at once, from the first request until all held by the second node"
         );
         let ratio = format!("{:.0} %", 100.0 * rate / pure);
         let figure = format!(
@@ -232,7 +259,7 @@ impl Run<'_> {
         );
         tell(&what, &figure, &limit, &ratio)?;
         let held = held(&second)?;
-        let expected = 1 + ONE_AT_A_TIME as u64 + (ROUNDS as u64 + 1) * N;
+        let expected = 1 + one + (ROUNDS as u64 + 1) * many;
         ensure!(held == expected, "the second node holds {held} of {expected} records");
         Ok(second)
     }
@@ -244,9 +271,14 @@ impl Run<'_> {
         std::fs::write(&trust, text)?;
         let length = self.pure.publish()?.statement.len();
         let data = self.first.dir.join("data");
+        // The files follow within a second, and the cosignature after them.
+        process::wait("a log whose files are there and cosigned", CATCH_UP, || {
+            let report = sealwire_audit::verify(&data, &trust, sealwire_audit::Options::default());
+            Ok(report.exit_code() == 0)
+        })?;
         let (mut single, mut audited, mut full, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for _ in 0..ROUNDS {
-            single.push(pipeline::verifications(self.cores, PURE, length)?);
+            single.push(pipeline::verifications(self.cores, lasting(PURE), length)?);
             for (standard, rates) in [(false, &mut audited), (true, &mut full)] {
                 let begun = Instant::now();
                 let options = sealwire_audit::Options { standard, threads: None };
@@ -270,12 +302,12 @@ impl Run<'_> {
     }
 
     fn many(&self, first: Node) -> anyhow::Result<()> {
-        let wanted = MANY.saturating_sub(first.size()?);
+        let wanted = counted(MANY).saturating_sub(first.size()?);
         let (done, time) = self.publish_many(&first, wanted, FILL)?;
         let size = first.size()?;
         let rate = format!("{:.0} records/s", done as f64 / time.as_secs_f64());
         tell(&format!("publish, {IN_FLIGHT} in flight, on to {size} entries"), &rate, "", "")?;
-        std::thread::sleep(IDLE);
+        std::thread::sleep(lasting(IDLE));
         let used = first.resident_mb()?;
         let what = format!("idle memory, {size} entries, after that load");
         row(&what, &format!("{used:.1} MB"), "", "", "< 60 MB", used < 60.0)?;
@@ -284,7 +316,7 @@ impl Run<'_> {
         let first = Node::start(self.binary, self.first)?;
         let opened = begun.elapsed().as_secs_f64();
         ensure!(first.size()? == size, "entries are missing after the restart");
-        std::thread::sleep(IDLE);
+        std::thread::sleep(lasting(IDLE));
         let used = first.resident_mb()?;
         let what = format!("idle memory, {size} entries, after a kill and a restart");
         row(&what, &format!("{used:.1} MB"), "", "", "< 60 MB", used < 60.0)?;

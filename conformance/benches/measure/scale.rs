@@ -25,7 +25,7 @@ use sealwire_wire::tile::{TILE_WIDTH, encode_bundle, index_path, tiles_for_growt
 
 use super::pipeline::{self, Pipeline, random};
 use super::process::{self, FEDERATION, MEMBERS};
-use super::{PURE, quantile, row, say, tell};
+use super::{PURE, lasting, quantile, row, say, tell};
 
 /// The record: a minimal alert, what an officer can send within a minute.
 const RECORD: &str = include_str!("../../../schemas/examples/lab-alert-01-minimal.json");
@@ -56,12 +56,12 @@ pub fn run(entries: u64) -> anyhow::Result<()> {
     say("| what | measured | limit, same run | ratio | goal | |\n|---|---|---|---|---|---|")?;
     let mut rates = Vec::new();
     for threads in BTreeMap::from([(1, ()), (cores, ())]).into_keys() {
-        let before = pipeline::verifications(threads, PURE, length)?;
+        let before = pipeline::verifications(threads, lasting(PURE), length)?;
         let mut command = Command::new(&auditor);
         command.arg("verify").arg(&log.data).arg("--trust").arg(&log.trust);
         command.args(["--skip-standard", "--threads", &threads.to_string()]);
         let (time, peak) = process::to_the_end(&mut command, AT_MOST)?;
-        let after = pipeline::verifications(threads, PURE, length)?;
+        let after = pipeline::verifications(threads, lasting(PURE), length)?;
         let single = quantile(&mut [before, (before + after) / 2.0, after], 0.5);
         let rate = entries as f64 / time.as_secs_f64();
         let what = format!("audit of {entries} entries, standard left out, threads: {threads}");

@@ -13,12 +13,12 @@ use sealwire_schemas::{Standard, parse_json};
 use serde_json::Value;
 
 use super::process::{self, COMMUNITY, Node, Place};
-use super::{quantile, row, tell};
+use super::{counted, quantile, row, tell};
 
 /// Rounds whose median is told.
 const ROUNDS: usize = 15;
 /// Checks of one round.
-const CHECKS: usize = 200;
+const CHECKS: u64 = 200;
 /// Rows of the table that is checked.
 const ROWS: u64 = 100_000;
 /// Rows of the table that is published.
@@ -52,21 +52,21 @@ pub fn validate(record: &str) -> anyhow::Result<()> {
     let named = parsed.get("kind").and_then(Value::as_str).unwrap_or_default();
     let kind = Standard::v1().kind(named).context("the record has no kind")?;
     let bare = jsonschema::validator_for(&kind.schema())?;
-    let (mut whole, mut limit) = (Vec::new(), Vec::new());
+    let (mut whole, mut limit, checks) = (Vec::new(), Vec::new(), counted(CHECKS));
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        for _ in 0..CHECKS {
+        for _ in 0..checks {
             let value: Value = serde_json::from_str(black_box(record))?;
             ensure!(bare.is_valid(&value), "the schema refuses the example");
         }
-        limit.push(begun.elapsed().as_secs_f64() * 1e6 / CHECKS as f64);
+        limit.push(begun.elapsed().as_secs_f64() * 1e6 / checks as f64);
         let begun = Instant::now();
-        for _ in 0..CHECKS {
+        for _ in 0..checks {
             let value = parse_json(black_box(record.as_bytes()));
             let value = value.map_err(|finding| anyhow::anyhow!("{finding}"))?;
             ensure!(Standard::v1().accept(value).is_ok(), "the standard refuses the example");
         }
-        whole.push(begun.elapsed().as_secs_f64() * 1e6 / CHECKS as f64);
+        whole.push(begun.elapsed().as_secs_f64() * 1e6 / checks as f64);
     }
     let (whole, limit) = (quantile(&mut whole, 0.5), quantile(&mut limit, 0.5));
     let ratio = whole / limit;
@@ -82,7 +82,7 @@ pub fn validate(record: &str) -> anyhow::Result<()> {
 
 /// Tables of alerts: a long one is checked, a shorter one published.
 pub fn import(binary: &Path, dir: &Path, place: &Place, node: &Node) -> anyhow::Result<()> {
-    for rows in [ROWS / 10, ROWS] {
+    for rows in [ROWS / 10, ROWS].map(counted) {
         let file = dir.join(format!("{rows}.csv"));
         table(&file, rows)?;
         let (time, peak) = run(binary, &file, &["--dry-run"])?;
@@ -98,15 +98,16 @@ pub fn import(binary: &Path, dir: &Path, place: &Place, node: &Node) -> anyhow::
         row("the same, peak memory", &figure, "", "", "< 150 MB", peak < 150.0)?;
     }
     let file = dir.join("published.csv");
-    table(&file, PUBLISHED)?;
+    let published = counted(PUBLISHED);
+    table(&file, published)?;
     let config = place.dir.join("sealwire.toml");
     let config = config.to_str().context("a path is not UTF-8")?;
     let before = node.size()?;
     let (time, _) = run(binary, &file, &["--community", COMMUNITY, "--config", config])?;
-    ensure!(node.size()? >= before + PUBLISHED, "rows are missing from the log");
-    let rate = PUBLISHED as f64 / time.as_secs_f64();
+    ensure!(node.size()? >= before + published, "rows are missing from the log");
+    let rate = published as f64 / time.as_secs_f64();
     tell(
-        &format!("import: {PUBLISHED} rows of CSV published"),
+        &format!("import: {published} rows of CSV published"),
         &format!("{rate:.0} rows/s"),
         "",
         "",

@@ -14,21 +14,26 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::process::{self, MEMBERS, Node, Place, free_port};
-use super::{quantile, row};
+use super::{counted, quantile, row};
 
 /// Full tiles that the log has.
-pub const TILES: u64 = 4;
+const TILES: u64 = 4;
 /// Connections of the client.
 const CONNECTIONS: &str = "32";
 /// Seconds of one round.
-const SECONDS: &str = "4";
+const SECONDS: u64 = 4;
 /// Rounds whose median is told.
 const ROUNDS: usize = 3;
+
+/// How many full tiles are asked for.
+pub fn count() -> u64 {
+    counted(TILES)
+}
 
 /// Asks both for the full tiles of a log that has them.
 pub fn run(dir: &Path, place: &Place, node: &Node) -> anyhow::Result<()> {
     let member = MEMBERS[0];
-    let paths: Vec<String> = (0..TILES)
+    let paths: Vec<String> = (0..count())
         .flat_map(|tile| [format!("tile/0/{tile:03}"), format!("tile/entries/{tile:03}")])
         .collect();
     let script = dir.join("tiles.lua");
@@ -62,7 +67,14 @@ pub fn run(dir: &Path, place: &Place, node: &Node) -> anyhow::Result<()> {
 /// Requests a second, each answered with 200.
 fn requests(script: &Path, port: u16, token: &str) -> anyhow::Result<f64> {
     let output = Command::new("wrk")
-        .args(["--threads", "1", "--connections", CONNECTIONS, "--duration", SECONDS])
+        .args([
+            "--threads",
+            "1",
+            "--connections",
+            CONNECTIONS,
+            "--duration",
+            &counted(SECONDS).to_string(),
+        ])
         .arg("--script")
         .arg(script)
         .args(["--header", &format!("Authorization: Bearer {token}")])

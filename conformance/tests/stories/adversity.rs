@@ -452,28 +452,30 @@ fn a_statement_that_its_member_logs_again_is_quarantined() {
     let manifest = Manifest { body, ..heard.manifest().clone() };
     let statement = sign(&key("sign.key"), claims, manifest).unwrap();
     let leaf = leaf_hash(&leaf_data(&Digest::of(statement.bytes())));
-    let push = |size: u64, entries: &[(u64, Digest)]| {
-        let mut tree = Frontier::new();
-        (0..size).for_each(|_| tree.push(leaf));
+    // All leaves are the same, so that a tree of a power of two of them proves each by one path.
+    let push = |size: u64, indexes: std::ops::Range<u64>| {
+        let (mut tree, mut proof) = (Frontier::new(), Vec::new());
+        (0..size).for_each(|_| {
+            proof.extend(tree.size().is_power_of_two().then(|| tree.root()));
+            tree.push(leaf);
+        });
         let origin = "test.sealwire.example/AU".to_owned();
         let head = Checkpoint { origin, size, root: tree.root() };
-        let item = |(index, beside): &(u64, Digest)| Item {
-            index: *index,
+        let item = |index| Item {
+            index,
             statement: statement.bytes().to_vec(),
-            proof: vec![*beside],
+            proof: proof.clone(),
             sealed: [].into(),
         };
-        let items = entries.iter().map(item).collect();
+        let items = indexes.map(item).collect();
         let checkpoint = checkpoint::sign(&head, &key("log.key")).to_string();
         let message = Announcement { log: "AU".parse().unwrap(), checkpoint, items };
         let answer = liar.request(world.node("ID"), &Request::Push(message).to_bytes());
         let answer = Response::from_bytes(&answer).unwrap();
         assert!(matches!(answer, Response::Taken), "{answer:?}");
     };
-    push(2, &[(0, leaf), (1, leaf)]);
     let file = world.node("ID").data().join("logs/AU/outcomes");
-    let again = [(1, "duplicate-content".to_owned())];
-    until("the repetition in quarantine", || {
+    let quarantined = || {
         let bytes = fs::read(&file).map_err(|e| e.to_string())?;
         let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
         while !rest.is_empty() {
@@ -482,7 +484,17 @@ fn a_statement_that_its_member_logs_again_is_quarantined() {
                 other => panic!("{other:?}"),
             }
         }
-        if found == again { Ok(()) } else { Err(format!("{found:?}")) }
+        Ok::<_, String>(found)
+    };
+    let repeated = [1, 2, 3].map(|index| (index, "duplicate-content".to_owned()));
+    // Each is checked while the one before may still be on its way to the disk.
+    push(1, 0..1);
+    push(2, 1..2);
+    push(4, 2..4);
+    until("each repetition in quarantine, in messages of their own and within one", || {
+        push(4, 0..4);
+        let found = quarantined()?;
+        if found == repeated { Ok(()) } else { Err(format!("{found:?}")) }
     });
     liar.leave();
 }

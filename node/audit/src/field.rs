@@ -14,10 +14,13 @@ use crate::source::read;
 use crate::steps::{Checked, refuted, take, undecided};
 use crate::trust::Trust;
 
+/// What opened fields leave open.
+pub(crate) const OTHER_FIELDS: &str =
+    "what the other fields of an opened record say, which may put these into another light";
 /// What a proof that holds does not prove.
 const NOT_PROVED: [&str; 4] = [
     "that what the fields say is true",
-    "what the other fields of the record say, which may put these into another light",
+    OTHER_FIELDS,
     "that the record still stands: a later entry may correct, withdraw or erase it",
     "that whoever shows the proof may do so, or that its holder may use it for every purpose",
 ];
@@ -58,8 +61,13 @@ fn fields(proof: &FieldProof) -> Checked<((), String)> {
     if let Err(cause) = proof.matches() {
         return refuted(cause.to_string());
     }
+    Ok(((), shown(proof)))
+}
+
+/// The opened fields of a proof.
+pub(crate) fn shown(proof: &FieldProof) -> String {
     let told: Vec<String> = proof.parts().iter().map(|(class, part)| told(class, part)).collect();
-    Ok(((), told.join("; ")))
+    told.join("; ")
 }
 
 fn told(class: &str, part: &OpenedPart) -> String {

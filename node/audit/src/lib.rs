@@ -11,6 +11,7 @@ mod entries;
 mod evidence;
 mod field;
 pub mod html;
+mod openings;
 mod others;
 mod receipt;
 mod reconcile;

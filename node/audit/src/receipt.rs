@@ -124,7 +124,11 @@ fn parse(file: &Path) -> Checked<(Parsed, String)> {
 }
 
 /// Step 5: the statement is the entry at that index of the tree that the checkpoint signs.
-fn included(receipt: &Receipt, statement: &[u8], head: &Checkpoint) -> Checked<((), String)> {
+pub(crate) fn included(
+    receipt: &Receipt,
+    statement: &[u8],
+    head: &Checkpoint,
+) -> Checked<((), String)> {
     let leaf = merkle::leaf_hash(&leaf_data(&Digest::of(statement)));
     let (index, proof) = (receipt.index(), receipt.proof());
     match merkle::verify_inclusion(&leaf, index, head.size, proof, &head.root) {

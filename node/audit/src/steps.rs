@@ -2,7 +2,8 @@
 //! stand on ends the audit.
 //!
 //! 1. trust file (read by the caller); 2. register; 3. checkpoint; 4. tree; 5. earlier checkpoint;
-//! 6. entries; 7. parts; 8. cosignatures; 9. standard; 10. outcomes; 11. other logs.
+//! 6. entries; 7. parts; 8. cosignatures; 9. standard; 10. outcomes; 11. other logs;
+//! 12. opened fields, if there are some.
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use sealwire_wire::tile::{TileId, decode_bundle};
 
 use crate::Options;
 use crate::entries::{Scope, entries};
+use crate::openings::openings;
 use crate::others;
 use crate::report::{Report, Verdict};
 use crate::source::Source;
@@ -81,6 +83,7 @@ pub fn run(path: &Path, trust: &Trust, options: Options) -> Report {
     }
     take(&mut report, 10, "outcomes", others::outcomes(&log));
     take(&mut report, 11, "other logs", others::logs(&source, &register, manifest.as_ref(), trust));
+    openings(&mut report, &source, manifest.as_ref(), &log, &register, &head);
     report
 }
 

@@ -1,15 +1,21 @@
-//! `unseal` and `audit`: what can be said and done without the node.
+//! `unseal` and `audit`: what can be said and done without the node, but for fields that are opened.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use sealwire_wire::bundle::MAX_OPENINGS;
+use sealwire_wire::field_proof::FieldProof;
+use sealwire_wire::id::RecordId;
 use serde_json::Value;
 
+use super::client::Connection;
 use super::keys::PassphraseArgs;
+use super::onward::{opened, purpose};
 use super::output::{Exit, Failure, Output};
 use crate::config::Config;
-use crate::export::{self, Bound, ExportError, Selection};
+use crate::export::{self, Bound, ExportError, Openings, Selection};
 use crate::keys::Keys;
 
 /// Largest entry file read, in bytes.
@@ -55,9 +61,26 @@ pub struct ExportArgs {
     /// every member may see.
     #[arg(long)]
     pub with_parts: bool,
+    /// Open fields of a record of this member, at these JSON pointers; may be given again. The
+    /// running node is asked, as by `sealwire open`, and keeps it in its read log.
+    #[arg(long = "open", value_name = "RECORD=POINTER[,POINTER...]", value_parser = opening)]
+    pub openings: Vec<Opening>,
+    /// The body that gets the opened fields, as a consent names it.
+    #[arg(long, value_name = "NAME", requires_all = ["purpose", "openings"])]
+    pub recipient: Option<String>,
+    /// What the body wants them for.
+    #[arg(long, value_name = "PURPOSE", requires = "recipient", value_parser = purpose)]
+    pub purpose: Option<String>,
     /// The file to make. An export that was broken off goes on with the same command.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// Fields of one record that are to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    record: RecordId,
+    pointers: Vec<String>,
 }
 
 /// Arguments of `audit verify`.
@@ -115,6 +138,43 @@ fn bound(text: &str) -> Result<Bound, String> {
     seconds.map(Bound::Time).ok_or_else(|| format!("expected {hint}"))
 }
 
+/// Reads `RECORD=POINTER[,POINTER...]`.
+fn opening(text: &str) -> Result<Opening, String> {
+    let expected =
+        || "expected a record and JSON pointers, urn:uuid:...=/substance/0/name,/title".to_owned();
+    let (record, pointers) = text.split_once('=').ok_or_else(expected)?;
+    let record = record.parse().map_err(|_| expected())?;
+    // A pointer begins with a slash, and may have a comma in it.
+    let pointers = pointers.strip_prefix('/').ok_or_else(expected)?.split(",/");
+    Ok(Opening { record, pointers: pointers.map(|pointer| format!("/{pointer}")).collect() })
+}
+
+/// The proofs of the fields that are to be opened, from the node.
+fn openings(args: &ExportArgs) -> Result<Openings, Failure> {
+    let mut chosen: BTreeMap<RecordId, BTreeSet<&String>> = BTreeMap::new();
+    for Opening { record, pointers } in &args.openings {
+        chosen.entry(*record).or_default().extend(pointers);
+    }
+    if chosen.len() > MAX_OPENINGS {
+        return Err(Failure::usage(format!(
+            "cannot open fields of {} records\nhint: give --open for at most {MAX_OPENINGS}",
+            chosen.len()
+        )));
+    }
+    if chosen.is_empty() {
+        return Ok(Openings::new());
+    }
+    let connection = Connection { config: Some(args.config.clone()), ..Connection::default() };
+    let client = connection.open()?;
+    let mut openings = Openings::new();
+    for (record, fields) in chosen {
+        let proof =
+            opened(&client, &record, fields, args.recipient.as_ref(), args.purpose.as_ref())?;
+        openings.insert(record, FieldProof::parse(&proof).map_err(Failure::fault)?);
+    }
+    Ok(openings)
+}
+
 /// Does without the node what auditors need.
 pub fn audit(command: &AuditCommand, output: Output) -> Result<Exit, Failure> {
     match command {
@@ -145,7 +205,9 @@ fn export(args: &ExportArgs, output: Output) -> Result<Exit, Failure> {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let report = export::export(&config.data_dir, &config.member, selection, &args.out, progress);
+    let openings = openings(args)?;
+    let (data, own) = (&config.data_dir, &config.member);
+    let report = export::export(data, own, selection, &openings, &args.out, progress);
     bar.finish_and_clear();
     let report = report.map_err(|cause| match cause {
         ExportError::Io { .. } => Failure::fault(cause),
@@ -154,14 +216,15 @@ fn export(args: &ExportArgs, output: Output) -> Result<Exit, Failure> {
     })?;
     let manifest = &report.manifest;
     let text = format!(
-        "exported entries {} to {} of {} ({} signed), {} parts, {} other logs, into {}: {} files, \
-         {} bytes, SHA-256 {}",
+        "exported entries {} to {} of {} ({} signed), {} parts, {} other logs, opened fields of \
+         {} records, into {}: {} files, {} bytes, SHA-256 {}",
         manifest.from,
         manifest.to,
         manifest.member,
         manifest.size,
         if manifest.parts { "with" } else { "without" },
         manifest.mirrors.len(),
+        openings.len(),
         args.out.display(),
         report.files,
         report.bytes,
@@ -174,6 +237,19 @@ fn export(args: &ExportArgs, output: Output) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opening_names_a_record_and_where_its_fields_are() {
+        let id = "urn:uuid:0199aaaa-0000-7000-8000-000000000001";
+        let read = |pointers: &str| opening(&format!("{id}={pointers}")).map(|o| o.pointers);
+        assert_eq!(read("/a"), Ok(vec!["/a".to_owned()]));
+        let expected = ["/a/0", "/b,c", "/d"].map(str::to_owned);
+        assert_eq!(read("/a/0,/b,c,/d"), Ok(expected.into()));
+        assert_eq!(opening(&format!("{id}=/a")).unwrap().record.to_string(), id);
+        for bad in ["", "=", "/a", "urn:uuid:1=/a", id, &format!("{id}="), &format!("{id}=a")] {
+            assert!(opening(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_end_of_a_range_is_an_index_a_date_or_a_time() {

@@ -1,6 +1,7 @@
 //! `explain`, `open` and `export`: why who sees what, and what leaves for bodies that are no
 //! members.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,7 +11,7 @@ use clap::Args;
 use sealwire_wire::id::{MemberId, RecordId, is_word};
 use serde_json::{Value, json};
 
-use super::client::Connection;
+use super::client::{Client, Connection};
 use super::output::{Exit, Failure, Output};
 use super::read::write;
 
@@ -77,7 +78,7 @@ pub struct ExportArgs {
     pub connection: Connection,
 }
 
-fn purpose(text: &str) -> Result<String, String> {
+pub(super) fn purpose(text: &str) -> Result<String, String> {
     let refused = || "a purpose is a word such as criminal-proceedings".to_owned();
     is_word(text).then(|| text.to_owned()).ok_or_else(refused)
 }
@@ -138,11 +139,22 @@ fn explained(explanation: &Value) -> String {
 /// Writes the proof of single fields.
 pub fn open(args: &OpenArgs, output: Output) -> Result<Exit, Failure> {
     let client = args.connection.open()?;
-    let (recipient, purpose) = (&args.recipient, &args.purpose);
-    let body = json!({"fields": args.fields, "recipient": recipient, "purpose": purpose});
-    let path = format!("/v1/records/{}/open", args.id);
-    let answer = client.post(&path, None, body.to_string().as_bytes())?.accepted()?;
-    write(&answer.body, args.out.as_deref(), output)
+    let fields = args.fields.iter().collect();
+    let proof = opened(&client, &args.id, fields, args.recipient.as_ref(), args.purpose.as_ref())?;
+    write(&proof, args.out.as_deref(), output)
+}
+
+/// The proof of these fields of a record, from the node.
+pub(super) fn opened(
+    client: &Client,
+    id: &RecordId,
+    fields: BTreeSet<&String>,
+    recipient: Option<&String>,
+    purpose: Option<&String>,
+) -> Result<Vec<u8>, Failure> {
+    let body = json!({"fields": fields, "recipient": recipient, "purpose": purpose});
+    let path = format!("/v1/records/{id}/open");
+    Ok(client.post(&path, None, body.to_string().as_bytes())?.accepted()?.body)
 }
 
 /// Writes the records that a body may get, as far as it may get them.

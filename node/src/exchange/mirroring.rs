@@ -237,9 +237,11 @@ fn keep(
             reports.extend(learn_order(log, index, entry.statement.manifest()));
         }
         facts.push(Fact::Entry { log: log.clone(), received_at: now_ms, item: entry.into_item() });
-        facts.extend(learnt.into_iter().map(|fact| match fact {
-            Fact::Erasure(erasure) => Fact::Erasure(Erasure { at: now_ms, ..erasure }),
-            fact => fact,
+        facts.extend(learnt.into_iter().filter_map(|fact| match fact {
+            // What is quarantined orders nothing.
+            Fact::Erasure(_) if quarantine.is_some() => None,
+            Fact::Erasure(erasure) => Some(Fact::Erasure(Erasure { at: now_ms, ..erasure })),
+            fact => Some(fact),
         }));
         if let Some(refusal) = quarantine {
             facts.push(Fact::Decision(Decision::Quarantined {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::register::{Register, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,6 +18,7 @@ use crate::issue::sign_key_not_valid;
 use crate::journal::AppendError;
 use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Purge, Writer};
+use crate::sync::Contents;
 
 use super::{Counters, tasks};
 
@@ -206,7 +207,10 @@ impl Driver {
         if !units.is_empty() {
             orders = exchange.handle(Input::Own(units), now);
         }
-        for input in inputs {
+        let mut contents = Contents::default();
+        for mut input in inputs {
+            let known = |content: &Digest| self.context.reader.known_content(content);
+            contents.quarantine_repeated(&mut input, known);
             orders.extend(exchange.handle(input, now));
         }
         orders

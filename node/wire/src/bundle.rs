@@ -9,10 +9,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cbor::{self, CborError, Reader, Strict, Value};
-use crate::id::MemberId;
+use crate::id::{MemberId, RecordId};
 
 /// What a manifest says it is.
 const FORMAT: &str = "sealwire-bundle-v1";
+/// Directory of the opened fields in a bundle, a [`crate::field_proof`] a file.
+pub const OPENINGS: &str = "openings";
+/// Most records of which fields are opened in a bundle.
+pub const MAX_OPENINGS: usize = 1_000;
 /// Name of the manifest in a bundle.
 pub const MANIFEST: &str = "bundle.json";
 /// Largest manifest accepted, in bytes.
@@ -89,6 +93,12 @@ impl Manifest {
         bytes.push(b'\n');
         bytes
     }
+}
+
+/// Name of the file with the opened fields of a record.
+pub fn opening_name(record: &RecordId) -> String {
+    let record = record.to_string();
+    format!("{OPENINGS}/{}.field", record.strip_prefix("urn:uuid:").unwrap_or(&record))
 }
 
 /// One element of a statement file, which is a CBOR sequence (RFC 8742) of them. It lies where it
