@@ -47,6 +47,11 @@ check_tools() {
     command -v go >/dev/null || apt_install golang-go
     [ -d "$gocode/src/golang.org/x/mod" ] || apt_install golang-golang-x-mod-dev
     go version
+    # A PKCS#11 token for the stories.
+    if ! { command -v softhsm2-util && [ -e /usr/lib/softhsm/libsofthsm2.so ]; } >/dev/null; then
+        apt_install softhsm2
+    fi
+    printf 'SoftHSM %s\n' "$(softhsm2-util --version)"
 }
 
 # The judge of logs that is made of the Go project's own packages, as Debian has them.

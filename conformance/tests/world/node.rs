@@ -158,6 +158,11 @@ impl Node {
         self.variables.push((name, value));
     }
 
+    /// The variables of its environment.
+    pub fn variables(&self) -> &[(&'static str, PathBuf)] {
+        &self.variables
+    }
+
     /// Leaves its environment as it is.
     pub fn forget_variables(&mut self) {
         self.variables.clear();

@@ -1,5 +1,7 @@
 //! Reads the TOML of a configuration, setting by setting, and goes on after an error.
 
+mod pkcs11;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
@@ -17,10 +19,11 @@ use super::{
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 10] = [
+const KEYS: [(&str, &[&str]); 11] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
-    ("keys", &["dir", "credential", "epoch-days", "grace-days"]),
+    ("keys", &["dir", "credential", "epoch-days", "grace-days", "pkcs11"]),
+    ("keys.pkcs11", &["module", "token", "serial", "pin-credential", "sign", "log", "cosign"]),
     ("http", &["listen", "tls"]),
     ("http.tls", &["certificate", "key"]),
     ("p2p", &["listen"]),
@@ -70,7 +73,7 @@ impl Walk<'_> {
         let register_digest = self.register_digest(root);
         let data_dir = self.path(root, "data", "dir", Some("data"), base);
         let keys_dir = self.keys_dir(root, base, data_dir.as_deref());
-        let keys = self.key_life(root);
+        let keys = self.key_life(root, base);
         let http = self.http(root, base);
         let p2p_listen = self.p2p(root);
         let locodes = self.optional_path(root, "codes", "un-locode", base);
@@ -138,7 +141,8 @@ impl Walk<'_> {
         Some(data?.parent().unwrap_or(base).join("keys"))
     }
 
-    fn key_life(&mut self, root: &DeTable<'_>) -> Option<KeyLife> {
+    fn key_life(&mut self, root: &DeTable<'_>, base: &Path) -> Option<KeyLife> {
+        let token = self.pkcs11(root, base);
         let credential = match self.text(root, "keys", "credential") {
             Some((name, line)) if !is_file_name(&name) => {
                 let text = format!("accept keys.credential {name:?}: it is no name of a file");
@@ -154,7 +158,7 @@ impl Walk<'_> {
         let month = DEFAULT_EPOCH_DAYS;
         let epoch = self.days(root, ("keys", "epoch-days"), month, 1..=month);
         let grace = self.days(root, ("keys", "grace-days"), DEFAULT_GRACE_DAYS, 0..=MAX_GRACE_DAYS);
-        Some(KeyLife { credential, epoch: epoch?, grace: grace? })
+        Some(KeyLife { credential, epoch: epoch?, grace: grace?, token: token? })
     }
 
     fn http(&mut self, root: &DeTable<'_>, base: &Path) -> Option<Http> {
@@ -294,7 +298,7 @@ impl Walk<'_> {
                     let text =
                         format!("accept {}: there is no such setting", dotted(name, key.get_ref()));
                     let hint = if name.is_empty() {
-                        "the settings are member, register and register-digest; the sections [data], [keys], \
+                        "the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], \
                          [http], [http.tls], [p2p], [codes], [log] and [client]"
                             .to_owned()
                     } else {

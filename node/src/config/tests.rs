@@ -18,6 +18,7 @@ fn the_sample_is_read_with_its_paths_beside_it() {
         member: &member,
         http_listen: "127.0.0.1:9000".parse().unwrap(),
         p2p_listen: &listen,
+        token: None,
     });
     let config = parse(&text).unwrap();
     assert_eq!(config.member, member);
@@ -172,5 +173,44 @@ proptest! {
     ) {
         let _ = parse(&format!("member = \"ID\"\n[{section}]\n{key} = {value}\n"));
         let _ = parse(&format!("{section} = {value}\n{key} = {value}\n"));
+    }
+}
+
+#[test]
+fn a_token_is_named_once_with_labels_of_its_own_and_never_with_its_pin() {
+    let token = |text: &str| parse(&format!("member = \"ID\"\n[keys.pkcs11]\n{text}"));
+    let good = "module = \"p11.so\"\ntoken = \"customs\"\nsign = \"a\"\nlog = \"b\"\npin-credential = \"pin\"";
+    let keys = token(good).unwrap().keys.token.unwrap();
+    assert_eq!(keys.module, Path::new("/etc/sealwire/p11.so"));
+    assert_eq!(keys.token, TokenName::Label("customs".to_owned()));
+    assert_eq!(
+        keys.labels.into_iter().collect::<Vec<_>>(),
+        [("log", "b".into()), ("sign", "a".into())]
+    );
+    let serial =
+        token("module = \"p\"\nserial = \"00ff\"\ncosign = \"c\"").unwrap().keys.token.unwrap();
+    assert_eq!(serial.token, TokenName::Serial("00ff".to_owned()));
+    assert_eq!(parse("member = \"ID\"").unwrap().keys.token, None);
+    for (bad, said) in [
+        ("token = \"t\"\nsign = \"a\"", "find keys.pkcs11.module"),
+        ("module = \"p\"\nsign = \"a\"", "find one token"),
+        ("module = \"p\"\ntoken = \"t\"\nserial = \"s\"\nsign = \"a\"", "find one token"),
+        ("module = \"p\"\ntoken = \"t\"", "find the keys of keys.pkcs11"),
+        ("module = \"p\"\ntoken = \"t\"\nsign = \"a\"\nlog = \"a\"", "two have one label"),
+        ("module = \"p\"\ntoken = \"t\"\nsign = \" a\"", "keys.pkcs11.sign"),
+        ("module = \"p\"\ntoken = \"\"\nsign = \"a\"", "keys.pkcs11.token"),
+        (
+            "module = \"p\"\ntoken = \"t\"\nsign = \"a\"\npin = \"1234\"",
+            "keys.pkcs11.pin: there is no such setting",
+        ),
+        ("module = \"p\"\ntoken = \"t\"\nsign = \"a\"\nnode = \"n\"", "there is no such setting"),
+        (
+            "module = \"p\"\ntoken = \"t\"\nsign = \"a\"\npin-credential = \"../p\"",
+            "pin-credential",
+        ),
+    ] {
+        let problem = token(bad).unwrap_err().to_string();
+        assert!(problem.contains(said), "{bad}: {problem}");
+        assert!(!problem.contains("1234"), "{problem}");
     }
 }

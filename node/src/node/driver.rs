@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::context::Context;
 use crate::exchange::{Exchange, HeadKeys, Input, MAX_GAPS, Mirror, Order, Unit};
-use crate::issue::sign_key_not_valid;
+use crate::issue::{sign_key_not_valid, signing_unavailable};
 use crate::journal::AppendError;
 use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Writer};
@@ -237,6 +237,11 @@ impl Driver {
                 Order::Misplaced { token, index } => {
                     if let Some(reply) = waiting.remove(&token) {
                         let _ = reply.send(Err(sign_key_not_valid(index)));
+                    }
+                }
+                Order::Unsigned { token, cause } => {
+                    if let Some(reply) = waiting.remove(&token) {
+                        let _ = reply.send(Err(signing_unavailable(&cause)));
                     }
                 }
                 Order::Learn { log, index, manifest } => {

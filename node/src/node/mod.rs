@@ -118,6 +118,7 @@ pub async fn start(
 ) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
     let mut keys = Keys::open(&config.keys_dir, passphrase).map_err(|e| Unusable(e.into()))?;
+    startup::open_token(&keys, passphrase).map_err(|e| Unusable(e.into()))?;
     let windows = Windows::of(&config.keys);
     keys.ensure_epoch(now / 1000, windows)?;
     startup::ensure_cosign_pq(&mut keys);
@@ -150,7 +151,7 @@ pub async fn start(
     }
 
     let (handle, events) = gossip::start(gossip::Config {
-        seed: keys.node.current().to_bytes(),
+        seed: keys.node_seed().context("the node key is no file")?,
         listen: config.p2p_listen.clone(),
         peers: peers_listed,
         topics: topics.into_iter().collect(),
