@@ -69,7 +69,10 @@ impl Connection {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(cause) => return Err(failed("C_Initialize", &cause)),
         }
-        let slot = find(module, &settings.token)?;
+        let slot = find(module, &settings.token).inspect_err(|_| {
+            // Else the next would see the tokens that there are now.
+            let _ = module.clone().finalize();
+        })?;
         let private = HashMap::new();
         let mut connection = Self { module: module.clone(), slot, session: None, private };
         let session = module.open_ro_session(slot).map_err(|e| failed("C_OpenSession", &e))?;

@@ -109,3 +109,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pin_that_was_refused_is_not_tried_again() {
+    let long_ago = Instant::now().checked_sub(PAUSE * 2);
+    let reach = |cause| Reach {
+        settings: settings(),
+        pin: Some(AuthPin::new("1234".into())),
+        module: None,
+        connection: None,
+        failed: long_ago.map(|at| (at, cause)),
+    };
+    for cause in [TokenError::WrongPin, TokenError::Locked] {
+        let mut reach = reach(cause.clone());
+        assert_eq!(reach.perform(&|_| Ok(())), Err(cause));
+        assert!(reach.module.is_none(), "the token was not even looked for");
+    }
+    let absent = TokenError::Absent(TokenName::Label("test".to_owned()));
+    assert!(matches!(reach(absent).perform(&|_| Ok(())), Err(TokenError::Module { .. })));
+}
