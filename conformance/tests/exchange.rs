@@ -29,6 +29,7 @@ mod stories {
     mod register;
     mod register_life;
     mod token;
+    mod traffic;
 }
 
 use serde_json::{Value, json};

@@ -36,6 +36,15 @@ pub const MAX_GRACE_DAYS: u64 = 92;
 pub const DEFAULT_READS_EVERY_SECS: u64 = 900;
 /// Longest time between counts of reads, in seconds.
 pub const MAX_READS_EVERY_SECS: u64 = 7 * 24 * 3600;
+/// Longest publishing tick, in seconds: callers wait for it.
+pub const MAX_TICK_SECS: u64 = 30;
+/// Entries of a publishing tick unless told otherwise, at least, and at most. A record and the
+/// secret of its nominal part are logged together.
+pub const DEFAULT_TICK_ENTRIES: u64 = 4;
+/// See [`DEFAULT_TICK_ENTRIES`].
+pub const MIN_TICK_ENTRIES: u64 = 2;
+/// See [`DEFAULT_TICK_ENTRIES`].
+pub const MAX_TICK_ENTRIES: u64 = 256;
 /// Where the HTTP interface listens unless told otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:8443";
 /// Where the node listens for peers unless told otherwise.
@@ -69,6 +78,8 @@ pub struct Config {
     pub locodes: Option<PathBuf>,
     /// The read log.
     pub reads: Reads,
+    /// The fixed publishing tick.
+    pub traffic: Option<Traffic>,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -146,6 +157,15 @@ pub struct Reads {
     /// Whether restricted parts are given only for a purpose that the reader states, where the
     /// record has several.
     pub purpose_required: bool,
+}
+
+/// A fixed publishing tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// How often the own log grows.
+    pub tick: Duration,
+    /// By how many entries each time.
+    pub entries: usize,
 }
 
 /// What is logged, and how.
@@ -391,6 +411,12 @@ listen = [
 # every-seconds = 900
 # Whether a reader of a record with several purposes has to state one of them.
 # purpose-required = false
+
+# [traffic]
+# With a tick (1s to 30s) the own log grows by exactly so many entries each time: records wait for the
+# tick, and dummies that say nothing and are for nobody fill it. Its growth tells others nothing then.
+# tick = "10s"
+# entries = 4
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

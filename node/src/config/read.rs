@@ -1,6 +1,7 @@
 //! Reads the TOML of a configuration, setting by setting, and goes on after an error.
 
 mod pkcs11;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +20,7 @@ use super::{
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 11] = [
+const KEYS: [(&str, &[&str]); 12] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
     ("keys", &["dir", "credential", "epoch-days", "grace-days", "pkcs11"]),
@@ -29,6 +30,7 @@ const KEYS: [(&str, &[&str]); 11] = [
     ("p2p", &["listen"]),
     ("codes", &["un-locode"]),
     ("reads", &["every-seconds", "purpose-required"]),
+    ("traffic", &["tick", "entries"]),
     ("log", &["filter", "format"]),
     ("client", &["url", "token-file", "ca-certificate"]),
 ];
@@ -78,6 +80,7 @@ impl Walk<'_> {
         let p2p_listen = self.p2p(root);
         let locodes = self.optional_path(root, "codes", "un-locode", base);
         let reads = self.reads(root);
+        let traffic = self.traffic(root);
         let log = self.log(root);
         let client = self.client(root, base, http.as_ref());
         Some(Config {
@@ -93,6 +96,7 @@ impl Walk<'_> {
             client: client?,
             locodes: locodes?,
             reads: reads?,
+            traffic: traffic?,
             file: PathBuf::new(),
             lines: BTreeMap::new(),
         })
@@ -299,7 +303,7 @@ impl Walk<'_> {
                         format!("accept {}: there is no such setting", dotted(name, key.get_ref()));
                     let hint = if name.is_empty() {
                         "the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], \
-                         [http], [http.tls], [p2p], [codes], [log] and [client]"
+                         [http], [http.tls], [p2p], [codes], [reads], [traffic], [log] and [client]"
                             .to_owned()
                     } else {
                         format!("the settings of [{name}] are {}", keys.join(", "))

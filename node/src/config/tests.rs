@@ -214,3 +214,25 @@ fn a_token_is_named_once_with_labels_of_its_own_and_never_with_its_pin() {
         assert!(!problem.contains("1234"), "{problem}");
     }
 }
+
+#[test]
+fn a_publishing_tick_is_bounded() {
+    let traffic = |text: &str| parse(&format!("member = \"ID\"\n[traffic]\n{text}"));
+    let good = traffic("tick = \"10s\"\nentries = 8").unwrap().traffic.unwrap();
+    assert_eq!((good.tick.as_secs(), good.entries), (10, 8));
+    assert_eq!(traffic("tick = \"1s\"").unwrap().traffic.unwrap().entries, 4);
+    assert_eq!(traffic("").unwrap().traffic, None);
+    assert_eq!(parse("member = \"ID\"").unwrap().traffic, None);
+    for bad in [
+        "tick = \"0s\"",
+        "tick = \"31s\"",
+        "tick = \"10\"",
+        "tick = 10",
+        "tick = \"-1s\"",
+        "entries = 4",
+        "tick = \"10s\"\nentries = 1",
+        "tick = \"10s\"\nentries = 257",
+    ] {
+        assert!(traffic(bad).unwrap_err().contains("traffic"), "{bad}");
+    }
+}

@@ -20,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Writer};
 
 use super::Counters;
+use super::paced::Paced;
 
 /// Inputs waiting for the writer.
 pub const INPUT_QUEUE: usize = 1024;
@@ -43,6 +44,8 @@ pub enum Message {
     Input(Input),
     /// Entries of ours to log; the answer comes when they are durable.
     Log(Unit, oneshot::Sender<Result<Logged, Refusal>>),
+    /// The publishing tick; says why nothing may be signed now, if so.
+    Beat(Result<(), Refusal>),
     /// The next version of the register, verified: the answer comes when it is durable and in
     /// force.
     Adopt(Box<Register>, oneshot::Sender<()>),
@@ -96,6 +99,8 @@ pub struct Driver {
     pub cursor: watch::Sender<u64>,
     /// Counts.
     pub counters: Arc<Counters>,
+    /// What waits for the publishing tick, if there is one.
+    pub paced: Option<Paced>,
 }
 
 /// What was logged, and who waits to hear it.
@@ -166,27 +171,41 @@ impl Driver {
     }
 
     fn decide(
-        &self,
+        &mut self,
         exchange: &mut Exchange,
         batch: Vec<Message>,
         waiting: &mut BTreeMap<u64, oneshot::Sender<Result<Logged, Refusal>>>,
         adopting: &mut Adopting,
     ) -> Vec<Order> {
         let now = unix_ms();
-        let mut units = Vec::new();
+        let mut due = Vec::new();
         let mut inputs = Vec::new();
         for message in batch {
             match message {
                 Message::Input(input) => inputs.push(input),
-                Message::Log(mut unit, reply) => {
-                    unit.token = units.len() as u64;
-                    waiting.insert(unit.token, reply);
-                    units.push(unit);
+                Message::Log(unit, reply) => match &mut self.paced {
+                    Some(paced) => paced.hold(unit, reply),
+                    None => due.push((unit, Some(reply))),
+                },
+                Message::Beat(allowed) => {
+                    due.extend(
+                        self.paced.iter_mut().flat_map(|p| p.due(&self.context, allowed.clone())),
+                    );
                 }
                 // One at a time is offered; a second would find its sender answered by nobody.
                 Message::Adopt(register, done) => *adopting = Some((register, done)),
                 Message::Fork(register) => self.register_forked(&register),
             }
+        }
+        let mut units = Vec::new();
+        for (mut unit, reply) in due {
+            unit.token = units.len() as u64;
+            if let Some(reply) = reply {
+                waiting.insert(unit.token, reply);
+            } else {
+                Counters::add(&self.counters.dummies, unit.entries.len() as u64);
+            }
+            units.push(unit);
         }
         let mut orders = Vec::new();
         if !units.is_empty() {

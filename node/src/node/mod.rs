@@ -10,6 +10,7 @@ mod driver;
 mod epochs;
 mod guard;
 mod metrics;
+mod paced;
 mod peers;
 mod publish;
 mod reads;
@@ -31,7 +32,7 @@ use sealwire_wire::register::{Member, Register, Status as MemberStatus};
 use sealwire_wire::tile::Resource;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::Config;
+use crate::config::{Config, Traffic};
 use crate::consent::Consents;
 use crate::context::Context;
 use crate::delivery::{self, Delivery};
@@ -92,6 +93,7 @@ struct Inner {
     versions: Arc<Versions>,
     windows: Windows,
     purpose_required: bool,
+    traffic: Option<Traffic>,
     consents: Consents,
 }
 
@@ -172,6 +174,7 @@ pub async fn start(
         snapshot: snapshot_sender,
         cursor: cursor_sender,
         counters: Arc::clone(&counters),
+        paced: config.traffic.as_ref().map(|traffic| paced::Paced::new(traffic.entries)),
     };
     for other in &forks {
         driver.register_forked(other);
@@ -213,11 +216,15 @@ pub async fn start(
         versions,
         windows,
         purpose_required,
+        traffic: config.traffic.clone(),
         consents: Consents::default(),
     };
     let node = NodeHandle { inner: Arc::new(inner) };
     let mut tasks = tasks;
     tasks.push(tokio::spawn(node.clone().begin()));
+    if let Some(traffic) = &config.traffic {
+        tasks.push(tokio::spawn(paced::beat(Arc::clone(&node.inner), traffic.tick)));
+    }
     let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
     tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");

@@ -96,6 +96,7 @@ fn others() -> Vec<Manifest> {
         })),
         with(Body::Register(RegisterManifest { version: 2, digest: Digest([4; 32]) })),
         with(Body::Reads(reads())),
+        with(Body::Dummy),
     ]
 }
 

@@ -119,6 +119,7 @@ fn good() -> Vec<(&'static str, Manifest)> {
         ("a seal key", manifest(Body::Key(key))),
         ("the adoption of a register", manifest(Body::Register(register))),
         ("counts of reads", manifest(Body::Reads(reads))),
+        ("a dummy", manifest(Body::Dummy)),
     ]
 }
 
@@ -170,6 +171,7 @@ fn facts(manifest: &Manifest) -> serde_json::Value {
             "until": key.until,
         }),
         Body::Register(adopted) => json!({ "version": adopted.version, "digest": adopted.digest }),
+        Body::Dummy => json!({}),
         Body::Reads(reads) => {
             let counts: BTreeMap<_, _> =
                 reads.counts.iter().map(|(r, c)| (r.to_string(), c)).collect();
