@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::world::{Node, SEIZURES, World, example, files, numbered, run, said, text, until};
+use crate::world::{
+    Node, SEIZURES, SUBSTANCES, World, example, files, numbered, run, said, text, until,
+};
 
 /// Entries of a tick.
 const ENTRIES: u64 = 3;
@@ -109,7 +111,7 @@ fn records_that_come_at_once_wait_for_their_ticks_and_all_arrive() {
         let publish = |n: u64| {
             let node = world.node("ID");
             let record = numbered(&format!("AT-ONCE-{n}"));
-            scope.spawn(move || node.publish(crate::world::SUBSTANCES, &record)["id"].clone())
+            scope.spawn(move || node.publish(SUBSTANCES, &record)["id"].clone())
         };
         let all: Vec<_> = (0..2 * ENTRIES).map(publish).collect();
         all.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -118,4 +120,17 @@ fn records_that_come_at_once_wait_for_their_ticks_and_all_arrive() {
         assert_eq!(world.node("SG").record(id.as_str().unwrap())["status"], "held");
     }
     ticks(&world, 1);
+
+    // That somebody reads is kept before the answer, and is no entry: nobody waits for a tick.
+    let body = json!({"community": SUBSTANCES, "record": numbered("READ"),
+                      "audiences": {"operational": ["ID"]}});
+    let theirs = world.node("SG").post(body.to_string().as_bytes(), None).with(201)["id"].clone();
+    let node = world.node("ID");
+    until("a read between two ticks", || {
+        let before = node.size();
+        let view = node.record(theirs.as_str().unwrap());
+        let opened = view["opened"].as_array().unwrap().contains(&json!("operational"));
+        let after = node.size();
+        if opened && before == after { Ok(()) } else { Err(format!("{before} {after} {view}")) }
+    });
 }

@@ -184,8 +184,9 @@ impl Driver {
             match message {
                 Message::Input(input) => inputs.push(input),
                 Message::Log(unit, reply) => match &mut self.paced {
-                    Some(paced) => paced.hold(unit, reply),
-                    None => due.push((unit, Some(reply))),
+                    // What is no entry shows nowhere: who reads waits for no tick.
+                    Some(paced) if !unit.entries.is_empty() => paced.hold(unit, reply),
+                    _ => due.push((unit, Some(reply))),
                 },
                 Message::Beat(allowed) => {
                     due.extend(
