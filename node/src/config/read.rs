@@ -1,5 +1,6 @@
 //! Reads the TOML of a configuration, setting by setting, and goes on after an error.
 
+mod p2p;
 mod pkcs11;
 mod traffic;
 
@@ -15,8 +16,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Client, Config, DEFAULT_EPOCH_DAYS, DEFAULT_GRACE_DAYS, DEFAULT_HTTP_LISTEN,
-    DEFAULT_P2P_LISTEN, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log, MAX_GRACE_DAYS,
-    MAX_P2P_LISTEN, MAX_READS_EVERY_SECS, Problem, Reads, Tls, is_file_name,
+    DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log, MAX_GRACE_DAYS, MAX_READS_EVERY_SECS, Problem,
+    Reads, Tls, is_file_name,
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
@@ -203,42 +204,6 @@ impl Walk<'_> {
             return None;
         }
         Some(Some(Tls { certificate: certificate?, key: key? }))
-    }
-
-    fn p2p(&mut self, root: &DeTable<'_>) -> Option<Vec<String>> {
-        const HINT: &str =
-            "multiaddresses such as \"/ip4/0.0.0.0/tcp/4001\" or \"/ip4/0.0.0.0/udp/4001/quic-v1\"";
-        let Some((value, line)) = self.find(root, "p2p", "listen") else {
-            return Some(DEFAULT_P2P_LISTEN.map(str::to_owned).to_vec());
-        };
-        let Some(items) = value.as_array() else {
-            let text = format!("accept p2p.listen: {} in the place of a list", value.type_str());
-            self.problem(line, text, HINT);
-            return None;
-        };
-        if items.is_empty() || items.len() > MAX_P2P_LISTEN {
-            let text = format!(
-                "accept p2p.listen: {} addresses, at least 1 and at most {MAX_P2P_LISTEN}",
-                items.len()
-            );
-            self.problem(line, text, HINT);
-            return None;
-        }
-        let mut addresses = Vec::new();
-        let mut accepted = true;
-        for item in items.iter() {
-            match item.get_ref().as_str() {
-                Some(address) if is_multiaddress(address) => addresses.push(address.to_owned()),
-                other => {
-                    let found = other.unwrap_or_else(|| item.get_ref().type_str());
-                    let line = self.line(&item.span());
-                    let text = format!("accept p2p.listen {found:?}: it is no multiaddress");
-                    self.problem(line, text, HINT);
-                    accepted = false;
-                }
-            }
-        }
-        accepted.then_some(addresses)
     }
 
     fn log(&mut self, root: &DeTable<'_>) -> Option<Log> {
@@ -481,15 +446,4 @@ fn dotted(section: &str, key: &str) -> String {
 
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
-}
-
-/// The form only; whether the transport exists is known where the address is used.
-fn is_multiaddress(text: &str) -> bool {
-    let mut steps = text.split('/');
-    steps.next() == Some("")
-        && matches!(steps.next(), Some("ip4" | "ip6"))
-        && steps.next().is_some_and(|host| host.parse::<IpAddr>().is_ok())
-        && matches!(steps.next(), Some("tcp" | "udp"))
-        && steps.next().is_some_and(|port| port.parse::<u16>().is_ok())
-        && matches!((steps.next(), steps.next()), (None | Some("quic-v1"), None))
 }

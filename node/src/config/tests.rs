@@ -96,7 +96,7 @@ on = true
     let expected = r#"/etc/sealwire/sealwire.toml:1: cannot accept member "Indonesia": it is no member id
   hint: this administration's id in the register, such as "ID" or "ID-RCL"
 /etc/sealwire/sealwire.toml:2: cannot accept regsiter: there is no such setting
-  hint: the settings are member, register and register-digest; the sections [data], [keys], [http], [http.tls], [p2p], [codes], [log] and [client]
+  hint: the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], [http], [http.tls], [p2p], [codes], [reads], [traffic], [log] and [client]
 /etc/sealwire/sealwire.toml:3: cannot accept register-digest "fa9e": it is no SHA-256 digest
   hint: 64 hexadecimal digits, as `sealwire register show` prints them
 /etc/sealwire/sealwire.toml:5: cannot accept http.listen "0.0.0.0:8443": outside loopback and without TLS
@@ -110,7 +110,7 @@ on = true
 /etc/sealwire/sealwire.toml:12: cannot accept client.url "ftp://node": it is no http address
   hint: such as "http://127.0.0.1:8443"
 /etc/sealwire/sealwire.toml:13: cannot accept metrics: there is no such setting
-  hint: the settings are member, register and register-digest; the sections [data], [keys], [http], [http.tls], [p2p], [codes], [log] and [client]"#;
+  hint: the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], [http], [http.tls], [p2p], [codes], [reads], [traffic], [log] and [client]"#;
     assert_eq!(parse(text).unwrap_err(), expected);
 }
 

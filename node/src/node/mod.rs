@@ -37,7 +37,7 @@ use crate::consent::Consents;
 use crate::context::Context;
 use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
-use crate::keys::{Keys, Source, Windows};
+use crate::keys::{Source, Windows};
 use crate::locodes;
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
@@ -119,8 +119,7 @@ pub async fn start(
     passphrase: &Source,
 ) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
-    let mut keys = Keys::open(&config.keys_dir, passphrase).map_err(|e| Unusable(e.into()))?;
-    startup::open_token(&keys, passphrase).map_err(|e| Unusable(e.into()))?;
+    let mut keys = startup::open_keys(config, passphrase).map_err(|e| Unusable(e.into()))?;
     let windows = Windows::of(&config.keys);
     keys.ensure_epoch(now / 1000, windows)?;
     startup::ensure_cosign_pq(&mut keys);
@@ -174,7 +173,7 @@ pub async fn start(
         snapshot: snapshot_sender,
         cursor: cursor_sender,
         counters: Arc::clone(&counters),
-        paced: config.traffic.as_ref().map(|traffic| paced::Paced::new(traffic.entries)),
+        paced: config.traffic.as_ref().map(paced::Paced::new),
     };
     for other in &forks {
         driver.register_forked(other);
@@ -193,7 +192,7 @@ pub async fn start(
         Arc::clone(&guard),
         Arc::clone(&versions),
     );
-    let tasks = vec![
+    let mut tasks = vec![
         tokio::spawn(Arc::clone(&peers).listen(events)),
         tokio::spawn(Arc::clone(&peers).perform(order_queue)),
         tokio::spawn(Arc::clone(&peers).tick()),
@@ -220,11 +219,8 @@ pub async fn start(
         consents: Consents::default(),
     };
     let node = NodeHandle { inner: Arc::new(inner) };
-    let mut tasks = tasks;
     tasks.push(tokio::spawn(node.clone().begin()));
-    if let Some(traffic) = &config.traffic {
-        tasks.push(tokio::spawn(paced::beat(Arc::clone(&node.inner), traffic.tick)));
-    }
+    tasks.extend(paced::start(&node.inner));
     let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
     tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");

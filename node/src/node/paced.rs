@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
+use crate::config::Traffic;
 use crate::context::Context;
 use crate::exchange::Unit;
 use crate::refusal::Refusal;
@@ -34,9 +36,9 @@ pub struct Paced {
 }
 
 impl Paced {
-    /// Lets the log grow by `entries` at each tick.
-    pub fn new(entries: usize) -> Self {
-        Self { entries, waiting: VecDeque::new(), queued: 0 }
+    /// Lets the log grow at each tick.
+    pub fn new(traffic: &Traffic) -> Self {
+        Self { entries: traffic.entries, waiting: VecDeque::new(), queued: 0 }
     }
 
     /// Lets a unit wait for a tick, or refuses it.
@@ -97,8 +99,14 @@ impl Paced {
     }
 }
 
+/// Begins the ticks, if there is one.
+pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
+    let every = inner.traffic.as_ref()?.tick;
+    Some(tokio::spawn(beat(Arc::clone(inner), every)))
+}
+
 /// Lets the own log grow at each tick, as far as anything may be signed.
-pub(super) async fn beat(inner: Arc<Inner>, every: Duration) {
+async fn beat(inner: Arc<Inner>, every: Duration) {
     let mut tick = tokio::time::interval(every);
     // Never two at once: that would show how busy this node was.
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -139,6 +147,10 @@ mod tests {
     use crate::store::testing::{id, signed};
     use std::collections::BTreeMap;
 
+    fn two() -> Traffic {
+        Traffic { tick: Duration::from_secs(1), entries: 2 }
+    }
+
     fn unit(entries: u64) -> Unit {
         let issued =
             |index| Issued { statement: signed(&id("ID"), index, false), sealed: BTreeMap::new() };
@@ -155,7 +167,7 @@ mod tests {
 
     #[test]
     fn no_more_entries_wait_than_a_bounded_number_of_ticks_can_take() {
-        let mut paced = Paced::new(2);
+        let mut paced = Paced::new(&two());
         for _ in 0..MAX_TICKS_WAITING {
             assert_eq!(told(&mut paced, 2), None);
         }
@@ -164,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_no_tick_has_room_for_is_refused_at_once() {
-        assert_eq!(told(&mut Paced::new(2), 3).as_deref(), Some("tick-full"));
+        assert_eq!(told(&mut Paced::new(&two()), 3).as_deref(), Some("tick-full"));
     }
 
     #[test]

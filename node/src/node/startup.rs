@@ -67,17 +67,18 @@ pub fn ensure_cosign_pq(keys: &mut Keys) {
     }
 }
 
-/// Logs in to the token, if the configuration names one. A token that does not answer is no reason
+/// Opens the keys, and logs in to the token if the configuration names one. A token that does not answer is no reason
 /// not to start: what is held can be read, and it is asked again for each signature. A PIN that is
 /// wrong is, since the token locks itself after a few.
-pub fn open_token(keys: &Keys, source: &Source) -> Result<(), KeysError> {
+pub fn open_keys(config: &Config, source: &Source) -> Result<Keys, KeysError> {
+    let keys = Keys::open(&config.keys_dir, source)?;
     match keys.open_token(source) {
         Err(KeysError::Token(cause)) if !cause.is_final() => {
             tracing::error!(%cause, "the token does not answer: nothing is signed until it does");
-            Ok(())
         }
-        opened => opened,
+        opened => opened?,
     }
+    Ok(keys)
 }
 
 /// Why the keys of this node may sign nothing at `size` of our log under a register, if so.
