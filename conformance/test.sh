@@ -52,6 +52,11 @@ check_tools() {
     # The measurement of tiles under load.
     command -v nginx >/dev/null || apt_install nginx-light
     command -v wrk >/dev/null || apt_install wrk
+    # A PKCS#11 token for the stories.
+    if ! { command -v softhsm2-util && [ -e /usr/lib/softhsm/libsofthsm2.so ]; } >/dev/null; then
+        apt_install softhsm2
+    fi
+    printf 'SoftHSM %s\n' "$(softhsm2-util --version)"
 }
 
 # The judge of logs that is made of the Go project's own packages, as Debian has them.

@@ -303,6 +303,7 @@ CONTROL = {
     "key": {"epoch", "public", "from", "until"},
     "register": {"version", "digest"},
     "reads": {"to", "from", "until", "counts", "commitment"},
+    "dummy": set(),
 }
 
 

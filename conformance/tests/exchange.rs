@@ -31,6 +31,8 @@ mod stories {
     mod refusals;
     mod register;
     mod register_life;
+    mod token;
+    mod traffic;
 }
 
 use serde_json::{Value, json};

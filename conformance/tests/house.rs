@@ -59,6 +59,7 @@ const IN_TESTS: &[(&str, &str, &str)] =
 const CONFINED: &[(&str, &[&str])] = &[
     ("axum", &["sealwire"]),
     ("axum-server", &["sealwire"]),
+    ("cryptoki", &["sealwire"]),
     ("futures", &["sealwire", "sealwire-gossip"]),
     ("hpke", &["sealwire-wire"]),
     ("jsonschema", &["sealwire-schemas"]),

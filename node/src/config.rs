@@ -22,6 +22,8 @@ use sealwire_wire::id::{Digest, MemberId};
 pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
 /// Most peer-to-peer listen addresses.
 pub const MAX_P2P_LISTEN: usize = 16;
+/// Where Debian has the module of SoftHSM.
+const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// Name of the file that `sealwire init` writes.
 pub const CONFIG_FILE: &str = "sealwire.toml";
 /// How long a seal epoch lasts unless told otherwise, and at most, in days.
@@ -38,6 +40,15 @@ pub const DEFAULT_FORGET_EVERY_SECS: u64 = 3600;
 pub const MAX_FORGET_EVERY_SECS: u64 = 12 * 3600;
 /// Longest time between counts of reads, in seconds.
 pub const MAX_READS_EVERY_SECS: u64 = 7 * 24 * 3600;
+/// Longest publishing tick, in seconds: callers wait for it.
+pub const MAX_TICK_SECS: u64 = 30;
+/// Entries of a publishing tick unless told otherwise, at least, and at most. A record and the
+/// secret of its nominal part are logged together.
+pub const DEFAULT_TICK_ENTRIES: u64 = 4;
+/// See [`DEFAULT_TICK_ENTRIES`].
+pub const MIN_TICK_ENTRIES: u64 = 2;
+/// See [`DEFAULT_TICK_ENTRIES`].
+pub const MAX_TICK_ENTRIES: u64 = 256;
 /// Where the HTTP interface listens unless told otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:8443";
 /// Where the node listens for peers unless told otherwise.
@@ -73,6 +84,8 @@ pub struct Config {
     pub reads: Reads,
     /// How often this node looks what is to be forgotten, erases it, and says so.
     pub forget_every: Duration,
+    /// The fixed publishing tick.
+    pub traffic: Option<Traffic>,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -104,6 +117,42 @@ pub struct KeyLife {
     pub epoch: Duration,
     /// How long the keys of an epoch stay after the next has begun.
     pub grace: Duration,
+    /// The token that has some of the keys.
+    pub token: Option<Pkcs11Keys>,
+}
+
+/// Uses of keys that can be in a token: those that sign with Ed25519 and nothing else.
+pub const TOKEN_USES: [&str; 3] = ["sign", "log", "cosign"];
+
+/// Keys in a PKCS#11 token. The PIN is never here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pkcs11Keys {
+    /// The module: a shared library.
+    pub module: PathBuf,
+    /// The token.
+    pub token: TokenName,
+    /// Name of the service manager's credential that holds the PIN.
+    pub pin_credential: Option<String>,
+    /// Of each use that is there, the label of its first key.
+    pub labels: BTreeMap<&'static str, String>,
+}
+
+/// What a token is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenName {
+    /// Its label.
+    Label(String),
+    /// Its serial number.
+    Serial(String),
+}
+
+impl fmt::Display for TokenName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(label) => write!(f, "{label:?}"),
+            Self::Serial(serial) => write!(f, "with serial number {serial:?}"),
+        }
+    }
 }
 
 /// The read log.
@@ -114,6 +163,15 @@ pub struct Reads {
     /// Whether restricted parts are given only for a purpose that the reader states, where the
     /// record has several.
     pub purpose_required: bool,
+}
+
+/// A fixed publishing tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// How often the own log grows.
+    pub tick: Duration,
+    /// By how many entries each time.
+    pub entries: usize,
 }
 
 /// What is logged, and how.
@@ -242,6 +300,10 @@ impl Config {
             require("http.tls.certificate", &tls.certificate, Wanted::File, hint);
             require("http.tls.key", &tls.key, Wanted::File, hint);
         }
+        if let Some(token) = &self.keys.token {
+            let hint = "give the shared library of the token's maker, or leave [keys.pkcs11] out";
+            require("keys.pkcs11.module", &token.module, Wanted::File, hint);
+        }
         if let Some(list) = &self.locodes {
             let hint = "make it with `sealwire codes import un-locode`, or leave the setting out";
             require("codes.un-locode", list, Wanted::File, hint);
@@ -270,11 +332,29 @@ pub struct Sample<'a> {
     pub http_listen: SocketAddr,
     /// Where the node listens for peers.
     pub p2p_listen: &'a [String],
+    /// The token that has the keys *sign*, *log* and *cosign*: its module and label.
+    pub token: Option<(&'a Path, &'a str)>,
+}
+
+/// The section of a token, commented out where there is none.
+fn sample_token(member: &MemberId, token: Option<(&Path, &str)>) -> String {
+    let out = if token.is_some() { "" } else { "# " };
+    let (module, label) = token.unwrap_or((Path::new(SOFTHSM), "sealwire"));
+    let module = module.display().to_string();
+    let mut text =
+        format!("{out}[keys.pkcs11]\n{out}module = {module:?}\n{out}token = {label:?}\n");
+    text.push_str("# serial = \"...\" in the place of token, where several have one label\n");
+    text.push_str("# pin-credential = \"sealwire-pin\"\n");
+    for use_ in TOKEN_USES {
+        text.push_str(&format!("{out}{use_} = \"sealwire {member} {use_}\"\n"));
+    }
+    text
 }
 
 /// The commented configuration file that `sealwire init` writes.
 pub fn sample(sample: &Sample<'_>) -> String {
-    let Sample { member, http_listen, p2p_listen } = sample;
+    let Sample { member, http_listen, p2p_listen, token } = sample;
+    let token = sample_token(member, *token);
     let listen: Vec<String> = p2p_listen.iter().map(|a| format!("    {a:?},\n")).collect();
     let listen = listen.concat();
     format!(
@@ -309,6 +389,10 @@ dir = "keys"
 # epoch-days = 31
 # grace-days = 14
 
+# Keys that are in a PKCS#11 token (a hardware security module) in the place of a file: the module of
+# its maker, the token, and the label there of each key. The PIN is read from the file that --pin-file
+# or SEALWIRE_PIN_FILE names, from the credential pin-credential, or at the terminal; never from here.
+{token}
 [http]
 # The interface for this administration's own programs. Every request needs a token made by
 # `sealwire token new`. Outside loopback TLS is mandatory.
@@ -338,6 +422,12 @@ listen = [
 # How often this node looks which parts may not be kept any longer, takes the bytes of what is erased
 # out of its files, and attests it (1 to 43200).
 # every-seconds = 3600
+
+# [traffic]
+# With a tick (1s to 30s) the own log grows by exactly so many entries each time: records wait for the
+# tick, and dummies that say nothing and are for nobody fill it. Its growth tells others nothing then.
+# tick = "10s"
+# entries = 4
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

@@ -14,6 +14,7 @@ use sealwire_wire::register::{KeyUse, Register};
 use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
 };
+use sealwire_wire::signer::Ed25519Signer as _;
 use sealwire_wire::statement::{AudienceManifest, Body, Head, KeyManifest, Manifest, Statement};
 use serde_json::Value;
 
@@ -293,7 +294,7 @@ fn signers(own: &MemberId, keys: &Keys, register: &Register) -> Vec<Signer> {
     let listed = listed.iter().filter(|key| key.use_ == KeyUse::Sign);
     let ours = listed.filter_map(|listed| {
         let mut all = keys.sign.all();
-        let (_, key) = all.find(|(_, key)| *key.verifying_key().as_bytes() == listed.public)?;
+        let (_, key) = all.find(|(_, key)| key.public() == listed.public)?;
         Some(Signer { key: key.clone(), from: listed.from, until: listed.until })
     });
     ours.collect()

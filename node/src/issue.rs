@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 
-use ed25519_dalek::SigningKey;
 use getrandom::SysRng;
 use getrandom::rand_core::{Rng as _, UnwrapErr};
 use sealwire_schemas::{FieldClass, Parts, ValidRecord};
@@ -18,12 +17,13 @@ use sealwire_wire::reads::{self, Read};
 use sealwire_wire::seal::{
     self, AudienceContext, AudienceId, AudienceSecret, PartContext, SealError, SealPublicKey,
 };
+use sealwire_wire::signer::{Ed25519Signer as _, NoSignature};
 use sealwire_wire::statement::{
     AudienceManifest, AuthenticStatement, Body, Claims, Denial, Head, KeyManifest, Manifest,
     PartRef, RecordManifest, RegisterManifest, Relation, StatementError,
 };
 
-use crate::keys::{DataKey, SealEpoch};
+use crate::keys::{DataKey, Key, SealEpoch};
 use crate::refusal::Refusal;
 use crate::release::Plan;
 use crate::store::Fact;
@@ -76,7 +76,7 @@ impl Now {
 /// A sign key, and where in our log the register lets it sign.
 pub struct Signer {
     /// The key.
-    pub key: SigningKey,
+    pub key: Key,
     /// First index.
     pub from: u64,
     /// Past the last index; `None` while it has no end.
@@ -125,14 +125,13 @@ impl Issuer {
 
     /// Whether the key of this thumbprint is ours and may sign the entry at `index`.
     pub fn may_sign(&self, key_id: &Digest, index: u64) -> bool {
-        let is =
-            |signer: &Signer| ed25519_thumbprint(signer.key.verifying_key().as_bytes()) == *key_id;
+        let is = |signer: &Signer| ed25519_thumbprint(&signer.key.public()) == *key_id;
         let signers = self.signers.read().unwrap_or_else(PoisonError::into_inner);
         signers.iter().any(|signer| signer.covers(index) && is(signer))
     }
 
     /// The key that signs the entry at `index`: of several the one that came last.
-    fn signer(&self, index: u64) -> Result<SigningKey, Refusal> {
+    fn signer(&self, index: u64) -> Result<Key, Refusal> {
         let signers = self.signers.read().unwrap_or_else(PoisonError::into_inner);
         let able = signers.iter().filter(|signer| signer.covers(index));
         let latest = able.max_by_key(|signer| signer.from).map(|signer| signer.key.clone());
@@ -268,6 +267,12 @@ impl Issuer {
         Ok(Issued { statement, sealed: BTreeMap::new() })
     }
 
+    /// Fills a publishing tick.
+    pub fn dummy(&self, now: &Now) -> Result<Issued, Refusal> {
+        let statement = self.sign(now, new_id(now.unix_ms), Body::Dummy)?;
+        Ok(Issued { statement, sealed: BTreeMap::new() })
+    }
+
     /// Counts reads of records of one member, and keeps who read what; `None` if there is none,
     /// or more than one entry may count.
     pub fn reads(
@@ -300,7 +305,8 @@ impl Issuer {
             ranges,
         };
         let key = self.signer(now.index)?;
-        Ok(denial.sign(&key, self.claims(now, new_id(now.unix_ms))))
+        let claims = self.claims(now, new_id(now.unix_ms));
+        denial.sign_with(&key, claims).map_err(|cause| signing_unavailable(&cause))
     }
 
     fn claims(&self, now: &Now, subject: RecordId) -> Claims {
@@ -317,8 +323,9 @@ impl Issuer {
         };
         let key = self.signer(now.index)?;
         sealwire_wire::statement::sign(&key, self.claims(now, id), manifest).map_err(
-            |e: StatementError| {
-                Refusal::new("manifest-too-large", 413, e.to_string(), "name fewer members")
+            |e: StatementError| match e {
+                StatementError::NoSignature(cause) => signing_unavailable(&cause),
+                e => Refusal::new("manifest-too-large", 413, e.to_string(), "name fewer members"),
             },
         )
     }
@@ -330,6 +337,16 @@ pub fn sign_key_not_valid(index: u64) -> Refusal {
         "sign-key-not-valid",
         format!("cannot sign entry {index}: the register lists no sign key of this node for it"),
         "publish again; if it stays so, have the register list a key of `sealwire keys list`",
+    )
+}
+
+/// The key is ours and there, and did not sign: it is in a token that does not answer.
+pub fn signing_unavailable(cause: &NoSignature) -> Refusal {
+    Refusal::fault(
+        "signing-unavailable",
+        format!("cannot sign: {cause}"),
+        "publish again when the token answers: this node then signs without a new start, unless a \
+         PIN was refused",
     )
 }
 

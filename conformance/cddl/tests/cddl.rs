@@ -152,6 +152,7 @@ fn bodies() -> Vec<Body> {
             until: 1_792_678_400,
         }),
         Body::Register(RegisterManifest { version: 2, digest: Digest([8; 32]) }),
+        Body::Dummy,
         Body::Reads(ReadsManifest {
             to: BTreeSet::from([member("SG")]),
             from: 1_790_000_000,

@@ -28,14 +28,14 @@ use sealwire_wire::statement::ReadsManifest;
 pub use imports::{declaration, profile, workbook};
 pub use records::{disclosed, record};
 pub use sealed::{seal_key, sealed_part, wrap};
-pub use signed::{cose_receipt, denial, field_proof, introduction, register, statement};
+pub use signed::{cose_receipt, denial, ec_point, field_proof, introduction, register, statement};
 pub use texts::{add_checkpoint, evidence, id, note, policy, receipt, tile};
 
 /// What a target says of bytes: whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its program.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("add_checkpoint", add_checkpoint),
     ("bundle", bundle),
     ("cbor", cbor),
@@ -43,6 +43,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("declaration", declaration),
     ("denial", denial),
     ("disclosed", disclosed),
+    ("ec_point", ec_point),
     ("evidence", evidence),
     ("field_proof", field_proof),
     ("id", id),

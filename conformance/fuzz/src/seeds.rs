@@ -25,6 +25,7 @@ const MAX_SEED_BYTES: usize = 64 * 1024;
 /// Every seed, each once, in order.
 pub fn all() -> Vec<Vec<u8>> {
     let mut seeds = BTreeSet::from([denial(), fork(), add_checkpoint()]);
+    seeds.extend([keys::public().to_vec(), [&[0x04, 0x20][..], &keys::public()].concat()]);
     seeds.extend(imports::seeds());
     seeds.extend(bundle());
     for path in files() {

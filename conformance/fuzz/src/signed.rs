@@ -10,11 +10,23 @@ use sealwire_wire::field_proof::FieldProof;
 use sealwire_wire::id::ed25519_thumbprint;
 use sealwire_wire::message::MAX_RESPONSE_BYTES;
 use sealwire_wire::register::{Draft, Introduction, Register};
+use sealwire_wire::signer::public_of_ec_point;
 use sealwire_wire::statement::{
     Denial, MAX_STATEMENT_BYTES, Statement, TYP_DENIAL, TYP_STATEMENT, sign,
 };
 
 use crate::keys::{self, ORIGIN};
+
+/// A public key as a PKCS#11 token gives it: raw or as an OCTET STRING, and a sound one.
+pub fn ec_point(bytes: &[u8]) -> bool {
+    let Some(public) = public_of_ec_point(bytes) else { return false };
+    let [raw, der] = [public.to_vec(), [&[0x04, 0x20][..], &public].concat()];
+    assert!(bytes == raw || bytes == der, "another form is taken");
+    for form in [raw, der] {
+        assert_eq!(public_of_ec_point(&form), Some(public));
+    }
+    true
+}
 
 /// Statements; the bytes are also signed as a manifest.
 pub fn statement(bytes: &[u8]) -> bool {

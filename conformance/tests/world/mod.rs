@@ -76,6 +76,8 @@ fn alone(mut command: Command) -> Command {
         "SEALWIRE_URL",
         "SEALWIRE_LOG",
         "SEALWIRE_PASSPHRASE_FILE",
+        "SEALWIRE_PIN_FILE",
+        "SOFTHSM2_CONF",
         "CREDENTIALS_DIRECTORY",
     ] {
         command.env_remove(variable);
@@ -91,7 +93,14 @@ pub fn run(arguments: &[&str]) -> Output {
 
 /// Runs a command that has to succeed, and gives its JSON.
 pub fn done(arguments: &[&str]) -> Value {
-    let output = run(&[&["--json"], arguments].concat());
+    done_in(&[], arguments)
+}
+
+/// The same in an environment.
+pub fn done_in(variables: &[(&'static str, PathBuf)], arguments: &[&str]) -> Value {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let output = sealwire().envs(variables).arg("--json").args(arguments).output();
+    let output = output.expect("a process");
     assert!(output.status.success(), "sealwire {}: {}", arguments.join(" "), said(&output));
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
 }
@@ -181,8 +190,17 @@ impl World {
     }
 
     fn new_with(kinds: &[&str]) -> Self {
+        Self::made(kinds, Self::init)
+    }
+
+    /// The same with members' directories that are made in another way.
+    pub fn of(init: impl Fn(&Path, &str) -> Node) -> Self {
+        Self::made(&[], init)
+    }
+
+    fn made(kinds: &[&str], init: impl Fn(&Path, &str) -> Node) -> Self {
         let dir = tempfile::Builder::new().prefix("sealwire-test-").tempdir().expect("a directory");
-        let nodes: Vec<Node> = MEMBERS.iter().map(|id| Self::init(dir.path(), id)).collect();
+        let nodes: Vec<Node> = MEMBERS.iter().map(|id| init(dir.path(), id)).collect();
         let introductions: Vec<PathBuf> =
             nodes.iter().map(|node| node.dir().join("member.json")).collect();
         let register = Self::register_with(&dir.path().join("governors"), &introductions, kinds);
@@ -209,21 +227,37 @@ impl World {
 
     /// Makes a member's directory.
     pub fn init(dir: &Path, member: &str) -> Node {
+        Self::init_with(dir, member, &[], &[])
+    }
+
+    /// The same with further arguments, in an environment that is also the node's.
+    pub fn init_with(
+        dir: &Path,
+        member: &str,
+        arguments: &[&str],
+        variables: &[(&'static str, PathBuf)],
+    ) -> Node {
         let (http, p2p) = (free_port(), free_port());
         let home = dir.join(member.to_ascii_lowercase());
         let quic = format!("/ip4/127.0.0.1/udp/{p2p}/quic-v1");
         let tcp = format!("/ip4/127.0.0.1/tcp/{p2p}");
         let listen = format!("127.0.0.1:{http}");
         let name = format!("Customs of {member}");
-        done(
+        done_in(
+            variables,
             &[
                 &["init", "--member", member, "--name", &name, "--dir", text(&home)][..],
                 &["--http-listen", &listen, "--p2p-listen", &quic, "--p2p-listen", &tcp],
                 &["--address", &quic, "--address", &tcp, "--no-passphrase"],
+                arguments,
             ]
             .concat(),
         );
-        Node::new(member, home, format!("http://{listen}"))
+        let mut node = Node::new(member, home, format!("http://{listen}"));
+        for (name, value) in variables {
+            node.variable(name, value.clone());
+        }
+        node
     }
 
     /// The governors' part, in a directory of theirs.

@@ -178,6 +178,11 @@ impl Node {
         fs::write(self.dir.join("clock"), format!("+{days}d\n")).expect("a file");
     }
 
+    /// The variables of its environment.
+    pub fn variables(&self) -> &[(&'static str, PathBuf)] {
+        &self.variables
+    }
+
     /// Leaves its environment as it is.
     pub fn forget_variables(&mut self) {
         self.variables.clear();

@@ -69,6 +69,7 @@ pub(crate) struct Counts {
     entries: u64,
     void: u64,
     records: u64,
+    dummies: u64,
     opened: u64,
     sealed: u64,
     missing: u64,
@@ -128,6 +129,7 @@ impl Counts {
         self.absent.extend(next.absent);
         self.entries += next.entries;
         self.void += next.void;
+        self.dummies += next.dummies;
         self.records += next.records;
         self.opened += next.opened;
         self.sealed += next.sealed;
@@ -201,6 +203,9 @@ pub(crate) fn entries(
         counts.add(file);
     }
     let mut detail = format!("{} statements signed by keys valid at their index", counts.entries);
+    if counts.dummies > 0 {
+        detail += &format!("; {} of them dummies, which say nothing", counts.dummies);
+    }
     if counts.void > 0 {
         detail += &format!("; {} void: their key was ended before them", counts.void);
     }
@@ -328,7 +333,11 @@ fn parts(element: &Element<'_>, statement: &AuthenticStatement, counts: &mut Cou
     let record = match &statement.manifest().body {
         Body::Record(record) => record,
         Body::Reads(manifest) => return read_log(element, statement, manifest, counts),
-        _ => return,
+        Body::Dummy => {
+            counts.dummies += 1;
+            return;
+        }
+        Body::Audience(_) | Body::Key(_) | Body::Register(_) => return,
     };
     counts.records += 1;
     let subject = statement.claims().subject;

@@ -9,12 +9,13 @@ use anyhow::Context as _;
 use clap::Args;
 use sealwire_wire::id::MemberId;
 use sealwire_wire::register::Introduction;
+use sealwire_wire::signer::Ed25519Signer as _;
 use serde_json::json;
 
 use super::keys::PassphraseArgs;
 use super::output::{Exit, Failure, Output};
 use crate::config::{self, CONFIG_FILE, Config, DEFAULT_HTTP_LISTEN, DEFAULT_P2P_LISTEN, Sample};
-use crate::keys::{KeySet, Keys, Windows};
+use crate::keys::{Key, KeySet, Keys, Token, Windows};
 use crate::principals::{self, Right};
 use crate::store;
 use crate::store::format::{private_dir, private_file, sync_dir};
@@ -57,6 +58,12 @@ pub struct InitArgs {
     /// Leave the keys as plain files that only this user can read: for tests and demonstrations.
     #[arg(long, conflicts_with = "passphrase_file")]
     pub no_passphrase: bool,
+    /// Make the sign, log and cosign keys in a PKCS#11 token: the path of its module.
+    #[arg(long, value_name = "FILE", requires = "pkcs11_token")]
+    pub pkcs11_module: Option<PathBuf>,
+    /// The label of the token.
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    pub pkcs11_token: Option<String>,
 }
 
 /// Makes the directory, or refuses and leaves nothing behind but what was there.
@@ -75,6 +82,7 @@ pub fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
         member: &args.member,
         http_listen: args.http_listen,
         p2p_listen: &args.p2p_listen,
+        token: args.pkcs11_module.as_deref().zip(args.pkcs11_token.as_deref()),
     });
     // What would not be accepted at the start is refused now, before a key exists.
     let config_file = dir.join(CONFIG_FILE);
@@ -85,10 +93,14 @@ pub fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
     let passphrase = (!args.no_passphrase).then(|| source.ask_new(&config.keys_dir));
     let passphrase = passphrase.transpose().map_err(Failure::usage)?;
 
+    let token = Token::opened(&source).map_err(Failure::usage)?;
+
     private_dir(dir).map_err(|cause| written(dir, cause))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::fault)?.as_secs();
-    let keys = Keys::create(&config.keys_dir, now, Windows::of(&config.keys), passphrase.as_ref())
-        .map_err(Failure::fault)?;
+    let windows = Windows::of(&config.keys);
+    let keys =
+        Keys::create_with(&config.keys_dir, now, windows, passphrase.as_ref(), token.clone())
+            .map_err(Failure::fault)?;
     store::create(&config.data_dir).map_err(Failure::fault)?;
     let mut introduction = introduction(args, &PublicKeys::of(&keys))?;
     if let Some(key) = &keys.cosign_pq {
@@ -149,6 +161,7 @@ fn say(
         "fingerprint": fingerprint,
         "peerId": introduction.peer_id(),
         "passphrase": !args.no_passphrase,
+        "token": args.pkcs11_token,
         "register": config.register,
         "tokenFile": args.dir.join(TOKEN_FILE),
     });
@@ -160,12 +173,12 @@ struct PublicKeys {
     node: [u8; 32],
     log: [u8; 32],
     cosign: [u8; 32],
-    sign: ed25519_dalek::SigningKey,
+    sign: Key,
 }
 
 impl PublicKeys {
     fn of(keys: &Keys) -> Self {
-        let public = |set: &KeySet| set.current().verifying_key().to_bytes();
+        let public = |set: &KeySet| set.current().public();
         Self {
             node: public(&keys.node),
             log: public(&keys.log),
@@ -189,7 +202,7 @@ fn throw_away() -> Result<PublicKeys, Failure> {
         node: public(random()?),
         log: public(random()?),
         cosign: public(random()?),
-        sign: random()?,
+        sign: random()?.into(),
     })
 }
 

@@ -11,13 +11,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use sealwire_wire::checkpoint::{SignedCheckpoint, verify_cosignature};
 use sealwire_wire::id::{Digest, MemberId, ed25519_thumbprint};
 use sealwire_wire::register::{KeyUse, Member, Register};
+use sealwire_wire::signer::Ed25519Signer as _;
 use serde::Serialize;
 use serde_json::json;
 
 use super::output::{Exit, Failure, Output};
 use super::register::files::read_register;
 use crate::config::Config;
-use crate::keys::{Keys, KeysError, Source, Windows};
+use crate::keys::{Keys, KeysError, Source, TokenSource, Windows};
 
 /// Where the passphrase of the keys is.
 #[derive(Debug, Args)]
@@ -27,12 +28,22 @@ pub struct PassphraseArgs {
     /// terminal.
     #[arg(long, env = "SEALWIRE_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// File with the PIN of the token in its only line, readable by this user alone, where some keys
+    /// are in a PKCS#11 token. Without it the PIN comes from the credential that the configuration
+    /// names, or is asked for at the terminal.
+    #[arg(long, env = "SEALWIRE_PIN_FILE", value_name = "FILE")]
+    pub pin_file: Option<PathBuf>,
 }
 
 impl PassphraseArgs {
     /// Where to look for it.
     pub fn source(&self, config: &Config) -> Source {
-        Source { file: self.passphrase_file.clone(), credential: config.keys.credential.clone() }
+        let token = config.keys.token.clone();
+        Source {
+            file: self.passphrase_file.clone(),
+            credential: config.keys.credential.clone(),
+            token: token.map(|settings| TokenSource { settings, pin_file: self.pin_file.clone() }),
+        }
     }
 }
 
@@ -109,6 +120,9 @@ pub struct RotateArgs {
     /// With every seal key lost: the number of the new epoch, one more than the last announced.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub epoch: u64,
+    /// Take the key with this label that is in the token already, in the place of a new one.
+    #[arg(long, value_name = "LABEL")]
+    pub adopt: Option<String>,
     /// The node.
     #[command(flatten)]
     pub keys: KeysArgs,
@@ -151,6 +165,9 @@ struct Listed {
     number: u64,
     public: String,
     thumbprint: Digest,
+    /// Its label in the token, if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// Of a seal key, its epoch in seconds since 1970; of another, what the register says.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<u64>,
@@ -185,7 +202,9 @@ fn list(args: &KeysArgs, output: Output) -> Result<Exit, Failure> {
             }
             _ => "not in the register".to_owned(),
         };
-        text.push_str(&format!("{use:<7} {number:>3}  {thumbprint}  {what}\n"));
+        let token = key.token.as_ref().map(|label| format!("; in the token as {label:?}"));
+        let token = token.unwrap_or_default();
+        text.push_str(&format!("{use:<7} {number:>3}  {thumbprint}  {what}{token}\n"));
     }
     text.push_str(if keys.is_plain() {
         "plain files (hint: `sealwire keys passphrase` puts them under one)"
@@ -230,7 +249,19 @@ fn rotate(args: &RotateArgs, output: Output) -> Result<Exit, Failure> {
         output.say(&json!({"use": "seal", "epoch": epoch}), text)?;
         return Ok(Exit::Done);
     };
-    let (number, public) = keys.make(use_.as_str()).map_err(failure)?;
+    let source = args.keys.passphrase.source(&config);
+    let (number, public) = match &args.adopt {
+        Some(label) => {
+            keys.open_token(&source).map_err(failure)?;
+            keys.adopt(use_.as_str(), label).map_err(failure)?
+        }
+        None => {
+            if keys.is_in_token(use_.as_str()) {
+                keys.open_token(&source).map_err(failure)?;
+            }
+            keys.make(use_.as_str()).map_err(failure)?
+        }
+    };
     let (thumbprint, public) = (ed25519_thumbprint(&public), hex::encode(public));
     let member = &config.member;
     let text = format!(
@@ -292,7 +323,7 @@ fn revoke(args: &RevokeArgs, output: Output) -> Result<Exit, Failure> {
 
 fn passphrase(args: &PassphraseChange, output: Output) -> Result<Exit, Failure> {
     let (config, mut keys) = opened(&args.keys)?;
-    let source = Source { file: args.new_passphrase_file.clone(), credential: None };
+    let source = Source { file: args.new_passphrase_file.clone(), ..Source::default() };
     let new = source.ask_new(&config.keys_dir).map_err(failure)?;
     let was_plain = keys.is_plain();
     keys.set_passphrase(&new).map_err(failure)?;
@@ -319,13 +350,14 @@ fn listed(keys: &Keys, member: Option<&Member>) -> Vec<Listed> {
     let mut all = Vec::new();
     for (use_, set) in keys.sets() {
         for (number, key) in set.all() {
-            let public = key.verifying_key().to_bytes();
+            let public = key.public();
             let in_register = member.and_then(|m| m.keys.iter().find(|k| k.public == public));
             all.push(Listed {
                 r#use: use_,
                 number,
                 public: hex::encode(public),
                 thumbprint: ed25519_thumbprint(&public),
+                token: key.label().map(str::to_owned),
                 from: in_register.map(|key| key.from),
                 until: in_register.and_then(|key| key.until),
                 in_register: in_register.is_some(),
@@ -339,6 +371,7 @@ fn listed(keys: &Keys, member: Option<&Member>) -> Vec<Listed> {
             number: epoch.epoch,
             public: hex::encode(public.as_bytes()),
             thumbprint: public.thumbprint(),
+            token: None,
             from: Some(epoch.from),
             until: Some(epoch.until),
             in_register: false,

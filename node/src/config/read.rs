@@ -1,5 +1,9 @@
 //! Reads the TOML of a configuration, setting by setting, and goes on after an error.
 
+mod p2p;
+mod pkcs11;
+mod traffic;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
@@ -12,22 +16,23 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Client, Config, DEFAULT_EPOCH_DAYS, DEFAULT_FORGET_EVERY_SECS, DEFAULT_GRACE_DAYS,
-    DEFAULT_HTTP_LISTEN, DEFAULT_P2P_LISTEN, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log,
-    MAX_FORGET_EVERY_SECS, MAX_GRACE_DAYS, MAX_P2P_LISTEN, MAX_READS_EVERY_SECS, Problem, Reads,
-    Tls, is_file_name,
+    DEFAULT_HTTP_LISTEN, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log, MAX_FORGET_EVERY_SECS,
+    MAX_GRACE_DAYS, MAX_READS_EVERY_SECS, Problem, Reads, Tls, is_file_name,
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 11] = [
+const KEYS: [(&str, &[&str]); 13] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
-    ("keys", &["dir", "credential", "epoch-days", "grace-days"]),
+    ("keys", &["dir", "credential", "epoch-days", "grace-days", "pkcs11"]),
+    ("keys.pkcs11", &["module", "token", "serial", "pin-credential", "sign", "log", "cosign"]),
     ("http", &["listen", "tls"]),
     ("http.tls", &["certificate", "key"]),
     ("p2p", &["listen"]),
     ("codes", &["un-locode"]),
     ("reads", &["every-seconds", "purpose-required"]),
     ("retention", &["every-seconds"]),
+    ("traffic", &["tick", "entries"]),
     ("log", &["filter", "format"]),
     ("client", &["url", "token-file", "ca-certificate"]),
 ];
@@ -72,7 +77,7 @@ impl Walk<'_> {
         let register_digest = self.register_digest(root);
         let data_dir = self.path(root, "data", "dir", Some("data"), base);
         let keys_dir = self.keys_dir(root, base, data_dir.as_deref());
-        let keys = self.key_life(root);
+        let keys = self.key_life(root, base);
         let http = self.http(root, base);
         let p2p_listen = self.p2p(root);
         let locodes = self.optional_path(root, "codes", "un-locode", base);
@@ -84,6 +89,7 @@ impl Walk<'_> {
             DEFAULT_FORGET_EVERY_SECS,
             MAX_FORGET_EVERY_SECS,
         );
+        let traffic = self.traffic(root);
         let log = self.log(root);
         let client = self.client(root, base, http.as_ref());
         Some(Config {
@@ -100,6 +106,7 @@ impl Walk<'_> {
             locodes: locodes?,
             reads: reads?,
             forget_every: forget_every?,
+            traffic: traffic?,
             file: PathBuf::new(),
             lines: BTreeMap::new(),
         })
@@ -148,7 +155,8 @@ impl Walk<'_> {
         Some(data?.parent().unwrap_or(base).join("keys"))
     }
 
-    fn key_life(&mut self, root: &DeTable<'_>) -> Option<KeyLife> {
+    fn key_life(&mut self, root: &DeTable<'_>, base: &Path) -> Option<KeyLife> {
+        let token = self.pkcs11(root, base);
         let credential = match self.text(root, "keys", "credential") {
             Some((name, line)) if !is_file_name(&name) => {
                 let text = format!("accept keys.credential {name:?}: it is no name of a file");
@@ -164,7 +172,7 @@ impl Walk<'_> {
         let month = DEFAULT_EPOCH_DAYS;
         let epoch = self.days(root, ("keys", "epoch-days"), month, 1..=month);
         let grace = self.days(root, ("keys", "grace-days"), DEFAULT_GRACE_DAYS, 0..=MAX_GRACE_DAYS);
-        Some(KeyLife { credential, epoch: epoch?, grace: grace? })
+        Some(KeyLife { credential, epoch: epoch?, grace: grace?, token: token? })
     }
 
     fn http(&mut self, root: &DeTable<'_>, base: &Path) -> Option<Http> {
@@ -205,42 +213,6 @@ impl Walk<'_> {
             return None;
         }
         Some(Some(Tls { certificate: certificate?, key: key? }))
-    }
-
-    fn p2p(&mut self, root: &DeTable<'_>) -> Option<Vec<String>> {
-        const HINT: &str =
-            "multiaddresses such as \"/ip4/0.0.0.0/tcp/4001\" or \"/ip4/0.0.0.0/udp/4001/quic-v1\"";
-        let Some((value, line)) = self.find(root, "p2p", "listen") else {
-            return Some(DEFAULT_P2P_LISTEN.map(str::to_owned).to_vec());
-        };
-        let Some(items) = value.as_array() else {
-            let text = format!("accept p2p.listen: {} in the place of a list", value.type_str());
-            self.problem(line, text, HINT);
-            return None;
-        };
-        if items.is_empty() || items.len() > MAX_P2P_LISTEN {
-            let text = format!(
-                "accept p2p.listen: {} addresses, at least 1 and at most {MAX_P2P_LISTEN}",
-                items.len()
-            );
-            self.problem(line, text, HINT);
-            return None;
-        }
-        let mut addresses = Vec::new();
-        let mut accepted = true;
-        for item in items.iter() {
-            match item.get_ref().as_str() {
-                Some(address) if is_multiaddress(address) => addresses.push(address.to_owned()),
-                other => {
-                    let found = other.unwrap_or_else(|| item.get_ref().type_str());
-                    let line = self.line(&item.span());
-                    let text = format!("accept p2p.listen {found:?}: it is no multiaddress");
-                    self.problem(line, text, HINT);
-                    accepted = false;
-                }
-            }
-        }
-        accepted.then_some(addresses)
     }
 
     fn log(&mut self, root: &DeTable<'_>) -> Option<Log> {
@@ -304,8 +276,8 @@ impl Walk<'_> {
                     let text =
                         format!("accept {}: there is no such setting", dotted(name, key.get_ref()));
                     let hint = if name.is_empty() {
-                        "the settings are member, register and register-digest; the sections [data], [keys], \
-                         [http], [http.tls], [p2p], [codes], [log] and [client]"
+                        "the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], \
+                         [http], [http.tls], [p2p], [codes], [reads], [traffic], [log] and [client]"
                             .to_owned()
                     } else {
                         format!("the settings of [{name}] are {}", keys.join(", "))
@@ -483,15 +455,4 @@ fn dotted(section: &str, key: &str) -> String {
 
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
-}
-
-/// The form only; whether the transport exists is known where the address is used.
-fn is_multiaddress(text: &str) -> bool {
-    let mut steps = text.split('/');
-    steps.next() == Some("")
-        && matches!(steps.next(), Some("ip4" | "ip6"))
-        && steps.next().is_some_and(|host| host.parse::<IpAddr>().is_ok())
-        && matches!(steps.next(), Some("tcp" | "udp"))
-        && steps.next().is_some_and(|port| port.parse::<u16>().is_ok())
-        && matches!((steps.next(), steps.next()), (None | Some("quic-v1"), None))
 }

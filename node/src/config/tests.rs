@@ -18,6 +18,7 @@ fn the_sample_is_read_with_its_paths_beside_it() {
         member: &member,
         http_listen: "127.0.0.1:9000".parse().unwrap(),
         p2p_listen: &listen,
+        token: None,
     });
     let config = parse(&text).unwrap();
     assert_eq!(config.member, member);
@@ -95,7 +96,7 @@ on = true
     let expected = r#"/etc/sealwire/sealwire.toml:1: cannot accept member "Indonesia": it is no member id
   hint: this administration's id in the register, such as "ID" or "ID-RCL"
 /etc/sealwire/sealwire.toml:2: cannot accept regsiter: there is no such setting
-  hint: the settings are member, register and register-digest; the sections [data], [keys], [http], [http.tls], [p2p], [codes], [log] and [client]
+  hint: the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], [http], [http.tls], [p2p], [codes], [reads], [traffic], [log] and [client]
 /etc/sealwire/sealwire.toml:3: cannot accept register-digest "fa9e": it is no SHA-256 digest
   hint: 64 hexadecimal digits, as `sealwire register show` prints them
 /etc/sealwire/sealwire.toml:5: cannot accept http.listen "0.0.0.0:8443": outside loopback and without TLS
@@ -109,7 +110,7 @@ on = true
 /etc/sealwire/sealwire.toml:12: cannot accept client.url "ftp://node": it is no http address
   hint: such as "http://127.0.0.1:8443"
 /etc/sealwire/sealwire.toml:13: cannot accept metrics: there is no such setting
-  hint: the settings are member, register and register-digest; the sections [data], [keys], [http], [http.tls], [p2p], [codes], [log] and [client]"#;
+  hint: the settings are member, register and register-digest; the sections [data], [keys], [keys.pkcs11], [http], [http.tls], [p2p], [codes], [reads], [traffic], [log] and [client]"#;
     assert_eq!(parse(text).unwrap_err(), expected);
 }
 
@@ -172,5 +173,66 @@ proptest! {
     ) {
         let _ = parse(&format!("member = \"ID\"\n[{section}]\n{key} = {value}\n"));
         let _ = parse(&format!("{section} = {value}\n{key} = {value}\n"));
+    }
+}
+
+#[test]
+fn a_token_is_named_once_with_labels_of_its_own_and_never_with_its_pin() {
+    let token = |text: &str| parse(&format!("member = \"ID\"\n[keys.pkcs11]\n{text}"));
+    let good = "module = \"p11.so\"\ntoken = \"customs\"\nsign = \"a\"\nlog = \"b\"\npin-credential = \"pin\"";
+    let keys = token(good).unwrap().keys.token.unwrap();
+    assert_eq!(keys.module, Path::new("/etc/sealwire/p11.so"));
+    assert_eq!(keys.token, TokenName::Label("customs".to_owned()));
+    assert_eq!(
+        keys.labels.into_iter().collect::<Vec<_>>(),
+        [("log", "b".into()), ("sign", "a".into())]
+    );
+    let serial =
+        token("module = \"p\"\nserial = \"00ff\"\ncosign = \"c\"").unwrap().keys.token.unwrap();
+    assert_eq!(serial.token, TokenName::Serial("00ff".to_owned()));
+    assert_eq!(parse("member = \"ID\"").unwrap().keys.token, None);
+    for (bad, said) in [
+        ("token = \"t\"\nsign = \"a\"", "find keys.pkcs11.module"),
+        ("module = \"p\"\nsign = \"a\"", "find one token"),
+        ("module = \"p\"\ntoken = \"t\"\nserial = \"s\"\nsign = \"a\"", "find one token"),
+        ("module = \"p\"\ntoken = \"t\"", "find the keys of keys.pkcs11"),
+        ("module = \"p\"\ntoken = \"t\"\nsign = \"a\"\nlog = \"a\"", "two have one label"),
+        ("module = \"p\"\ntoken = \"t\"\nsign = \" a\"", "keys.pkcs11.sign"),
+        ("module = \"p\"\ntoken = \"\"\nsign = \"a\"", "keys.pkcs11.token"),
+        (
+            "module = \"p\"\ntoken = \"t\"\nsign = \"a\"\npin = \"1234\"",
+            "keys.pkcs11.pin: there is no such setting",
+        ),
+        ("module = \"p\"\ntoken = \"t\"\nsign = \"a\"\nnode = \"n\"", "there is no such setting"),
+        (
+            "module = \"p\"\ntoken = \"t\"\nsign = \"a\"\npin-credential = \"../p\"",
+            "pin-credential",
+        ),
+    ] {
+        let problem = token(bad).unwrap_err().to_string();
+        assert!(problem.contains(said), "{bad}: {problem}");
+        assert!(!problem.contains("1234"), "{problem}");
+    }
+}
+
+#[test]
+fn a_publishing_tick_is_bounded() {
+    let traffic = |text: &str| parse(&format!("member = \"ID\"\n[traffic]\n{text}"));
+    let good = traffic("tick = \"10s\"\nentries = 8").unwrap().traffic.unwrap();
+    assert_eq!((good.tick.as_secs(), good.entries), (10, 8));
+    assert_eq!(traffic("tick = \"1s\"").unwrap().traffic.unwrap().entries, 4);
+    assert_eq!(traffic("").unwrap().traffic, None);
+    assert_eq!(parse("member = \"ID\"").unwrap().traffic, None);
+    for bad in [
+        "tick = \"0s\"",
+        "tick = \"31s\"",
+        "tick = \"10\"",
+        "tick = 10",
+        "tick = \"-1s\"",
+        "entries = 4",
+        "tick = \"10s\"\nentries = 1",
+        "tick = \"10s\"\nentries = 257",
+    ] {
+        assert!(traffic(bad).unwrap_err().contains("traffic"), "{bad}");
     }
 }

@@ -18,7 +18,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
 use sealwire_wire::checkpoint::{self, Checkpoint};
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{self, Frontier};
@@ -26,6 +25,7 @@ use sealwire_wire::mldsa::MlDsaKey;
 use sealwire_wire::statement::{Body, Head, Manifest, leaf_data};
 
 use crate::admit::Authentic;
+use crate::keys::Key;
 use crate::store::{Decision, Fact};
 
 pub use order::{
@@ -53,9 +53,9 @@ pub const MAX_HEADS: usize = 8;
 /// Our keys for heads.
 pub struct HeadKeys {
     /// Signs our checkpoints.
-    pub log: SigningKey,
+    pub log: Key,
     /// Cosigns those of others.
-    pub cosign: SigningKey,
+    pub cosign: Key,
     /// Cosigns some of them with ML-DSA-44 too, if the register lists the key.
     pub cosign_pq: Option<Arc<MlDsaKey>>,
     /// Whether the key of this thumbprint may sign the entry at this index of our log.
@@ -201,6 +201,7 @@ impl Exchange {
 
     fn append(&mut self, units: Vec<Unit>, now_ms: u64) -> Vec<Order> {
         let from = self.frontier.size();
+        let before = self.frontier.clone();
         let mut facts = Vec::new();
         let mut logged = Vec::new();
         let mut learn = Vec::new();
@@ -240,8 +241,19 @@ impl Exchange {
         let note = (size > from).then(|| {
             let origin = self.origin(&self.own);
             let checkpoint = Checkpoint { origin, size, root: self.frontier.root() };
-            checkpoint::sign(&checkpoint, &self.keys.log).to_string()
+            checkpoint::sign_with(&checkpoint, &self.keys.log).map(|note| note.to_string())
         });
+        let note = match note.transpose() {
+            Ok(note) => note,
+            Err(cause) => {
+                // Nothing was told to anyone: the log is what it was.
+                self.frontier = before;
+                let tokens = logged.into_iter().map(|(token, _)| token);
+                let unsigned = |token| Order::Unsigned { token, cause: cause.clone() };
+                refused.extend(tokens.map(unsigned));
+                return refused;
+            }
+        };
         let head = note.clone().map(|note| Fact::Checkpoint { log: self.own.clone(), note });
         facts.extend(head);
         let mut orders = vec![Order::Commit(facts)];

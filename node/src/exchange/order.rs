@@ -2,6 +2,7 @@
 
 use sealwire_wire::checkpoint::Checkpoint;
 use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::signer::NoSignature;
 use sealwire_wire::statement::Manifest;
 
 use crate::admit::{Admitted, Authentic};
@@ -171,6 +172,13 @@ pub enum Order {
         token: u64,
         /// The index at which its key does not count.
         index: u64,
+    },
+    /// Tell who waits for `token` that nothing of it is logged: the log key did not sign.
+    Unsigned {
+        /// The unit's token.
+        token: u64,
+        /// Why.
+        cause: NoSignature,
     },
     /// Announce our entries from `from` up to `to`.
     Announce {

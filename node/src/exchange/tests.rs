@@ -17,6 +17,7 @@ use crate::store::testing::{id, signed};
 
 mod contradiction;
 mod cosigning;
+mod unsigned;
 
 const FEDERATION: &str = "test.example";
 const MEMBERS: [&str; 3] = ["AU", "ID", "SG"];
@@ -109,8 +110,8 @@ impl World {
             (log.clone(), Mirror::held(frontier, head, held.gaps(), cosigned, None))
         });
         let keys = HeadKeys {
-            log: key(member, 1),
-            cosign: key(member, 2),
+            log: key(member, 1).into(),
+            cosign: key(member, 2).into(),
             cosign_pq: None,
             may_sign: Box::new(|_, _| true),
         };
@@ -168,6 +169,7 @@ impl World {
             Order::Report { .. }
             | Order::Logged { .. }
             | Order::Misplaced { .. }
+            | Order::Unsigned { .. }
             | Order::Learn { .. } => {}
         }
     }

@@ -218,7 +218,7 @@ fn make_for(
 pub(super) fn read_all(cover: &Cover, dir: &Path) -> Result<SealKeys, KeysError> {
     let mut epochs = Vec::new();
     for name in cover::key_files(dir, "key")? {
-        if let Some(number) = number_of("seal", &name) {
+        if let Some(number) = number_of("seal", "key", &name) {
             epochs.push(read_one(cover, dir, &name, number)?);
         }
     }

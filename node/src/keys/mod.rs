@@ -6,7 +6,8 @@
 //! has one key), *sign* (statements). Each is in
 //! `<use>.key`; one made later to take its place is in `<use>-<number>.key` beside it. There is one
 //! *seal* key per epoch, and with each epoch after the first a new *data* key: it protects what
-//! rests opened on this disk and leaves it never. The files are sealed under a passphrase
+//! rests opened on this disk and leaves it never. The keys *log*, *cosign* and *sign* may be in a
+//! PKCS#11 token in the place of a file ([`token`]); the others have no mechanism there. The files are sealed under a passphrase
 //! ([`cover`]), or plain.
 //!
 //! This module knows nothing of the register, which says whose keys they are and from when on.
@@ -15,8 +16,10 @@ mod cover;
 mod epoch;
 mod local;
 mod passphrase;
+mod set;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::fmt;
 use std::fs;
@@ -28,6 +31,7 @@ use ed25519_dalek::SigningKey;
 use sealwire_wire::mldsa::MlDsaKey;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::config::TOKEN_USES;
 use crate::store::format::{self, FormatError};
 use cover::Cover;
 pub use cover::MASTER_FILE;
@@ -35,7 +39,10 @@ use epoch::SealKeys;
 pub use epoch::{SealEpoch, Windows};
 pub use local::DataKey;
 use local::LocalKey;
-pub use passphrase::{MIN_PASSPHRASE_CHARS, Passphrase, Source};
+pub use passphrase::{MIN_PASSPHRASE_CHARS, Passphrase, Source, TokenSource};
+pub use set::{Key, KeySet};
+use set::{read_references, refer};
+pub use token::{Token, TokenError, TokenKey, references};
 
 /// The uses of the Ed25519 keys: one more key file is one more line.
 const USES: [&str; 4] = ["node", "log", "cosign", "sign"];
@@ -48,6 +55,9 @@ pub enum KeysError {
     /// The marker of the directory.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Somebody else could read it.
     #[error(
         "cannot use {}: mode {mode:04o} lets others in \
@@ -91,6 +101,12 @@ pub enum KeysError {
          --passphrase-file or SEALWIRE_PASSPHRASE_FILE, or keys.credential in the configuration)"
     )]
     NoPassphrase,
+    /// Nobody can be asked for the PIN of the token.
+    #[error(
+        "cannot ask for the PIN of the token: no terminal, or nothing was typed (hint: give \
+         --pin-file or SEALWIRE_PIN_FILE, or keys.pkcs11.pin-credential in the configuration)"
+    )]
+    NoPin,
     /// A new passphrase was not typed the same twice.
     #[error("cannot set the passphrase: the two were not the same (hint: try again)")]
     PassphrasesDiffer,
@@ -158,69 +174,81 @@ pub struct Keys {
     pub data: DataKey,
     dir: PathBuf,
     cover: Cover,
-}
-
-/// The Ed25519 keys of one use: one in use, and others before or after it.
-#[derive(Clone)]
-pub struct KeySet {
-    all: Vec<(u64, SigningKey)>,
-    chosen: usize,
-}
-
-impl KeySet {
-    /// The key in use: the first one made, until another is chosen.
-    pub fn current(&self) -> &SigningKey {
-        let (_, key) = self.all.get(self.chosen).expect("only a key that is there is chosen");
-        key
-    }
-
-    /// Every key by its number, oldest first.
-    pub fn all(&self) -> impl Iterator<Item = (u64, &SigningKey)> {
-        self.all.iter().map(|(number, key)| (*number, key))
-    }
-
-    /// Takes the key with this public half into use; answers whether it is there.
-    pub fn choose(&mut self, public: &[u8; 32]) -> bool {
-        let is = |(_, key): &(u64, SigningKey)| key.verifying_key().as_bytes() == public;
-        let found = self.all.iter().position(is);
-        self.chosen = found.unwrap_or(self.chosen);
-        found.is_some()
-    }
+    token: Option<Arc<Token>>,
 }
 
 impl Keys {
-    /// Makes a directory with fresh keys, sealed under the passphrase if there is one; `now` in
-    /// seconds since 1970. Refuses a directory that has anything in it.
+    /// Makes a directory with fresh keys, all of them in files.
+    #[cfg(test)]
     pub fn create(
         dir: &Path,
         now: u64,
         windows: Windows,
         passphrase: Option<&Passphrase>,
     ) -> Result<Self, KeysError> {
+        Self::create_with(dir, now, windows, passphrase, None)
+    }
+
+    /// Makes a directory with fresh keys, sealed under the passphrase if there is one; `now` in
+    /// seconds since 1970. The keys that are to be in the opened token are made there. Refuses a
+    /// directory that has anything in it.
+    pub fn create_with(
+        dir: &Path,
+        now: u64,
+        windows: Windows,
+        passphrase: Option<&Passphrase>,
+        token: Option<Arc<Token>>,
+    ) -> Result<Self, KeysError> {
         format::KEYS.create(dir)?;
         let cover = Cover::create(dir, passphrase)?;
         for use_ in USES.into_iter().chain(["data"]) {
-            new_seed(&cover, dir, &file_name(use_, 1))?;
+            match token.as_ref().and_then(|token| Some((token, token.label(use_, 1)?))) {
+                Some((token, label)) => {
+                    let public = token.generate(&label)?;
+                    refer(dir, use_, 1, &TokenKey::new(Arc::clone(token), label, public))?;
+                }
+                None => {
+                    new_seed(&cover, dir, &file_name(use_, 1))?;
+                }
+            }
         }
         epoch::make(&cover, dir, windows, now)?;
         sync(dir)?;
-        let mut keys = Self::read(dir, cover)?;
+        let mut keys = Self::read(dir, cover, token)?;
         keys.ensure_cosign_pq()?;
         Ok(keys)
     }
 
-    /// Reads the keys; the passphrase is asked for only where there is one.
+    /// Reads the keys; the passphrase is asked for only where there is one. The token is not
+    /// looked for before [`Self::open_token`].
     pub fn open(dir: &Path, source: &Source) -> Result<Self, KeysError> {
         format::KEYS.check(dir)?;
         check_private(dir)?;
-        Self::read(dir, Cover::open(dir, source)?)
+        let token =
+            source.token.as_ref().map(|source| Arc::new(Token::new(source.settings.clone())));
+        Self::read(dir, Cover::open(dir, source)?, token)
     }
 
-    fn read(dir: &Path, cover: Cover) -> Result<Self, KeysError> {
+    /// Logs in to the token, if the configuration names one.
+    pub fn open_token(&self, source: &Source) -> Result<(), KeysError> {
+        let (Some(token), Some(source)) = (&self.token, &source.token) else { return Ok(()) };
+        Ok(token.open(&source.pin()?)?)
+    }
+
+    fn read(dir: &Path, cover: Cover, token: Option<Arc<Token>>) -> Result<Self, KeysError> {
         let set = |use_: &'static str| -> Result<KeySet, KeysError> {
-            let seeds = read_seeds(&cover, dir, use_)?;
-            let all = seeds.iter().map(|(number, seed)| (*number, SigningKey::from_bytes(seed)));
-            Ok(KeySet { all: all.collect(), chosen: 0 })
+            let seeds = seeds_there(&cover, dir, use_)?;
+            let files = seeds.iter().map(|(n, seed)| (*n, SigningKey::from_bytes(seed).into()));
+            let mut all: Vec<(u64, Key)> = files.collect();
+            // The peer's identity is libp2p's, which wants the secret half.
+            if TOKEN_USES.contains(&use_) {
+                all.extend(read_references(dir, use_, token.as_ref())?);
+            }
+            all.sort_by_key(|(number, _)| *number);
+            match all.is_empty() {
+                true => Err(KeysError::Missing { dir: dir.to_owned(), name: use_ }),
+                false => Ok(KeySet { all, chosen: 0 }),
+            }
         };
         let [node, log, cosign, sign] = USES.map(set);
         let data = read_seeds(&cover, dir, "data")?;
@@ -235,6 +263,7 @@ impl Keys {
             seal: epoch::read_all(&cover, dir)?,
             dir: dir.to_owned(),
             cover,
+            token,
         })
     }
 
@@ -250,14 +279,49 @@ impl Keys {
     }
 
     /// Makes a key that can take the place of those of a use (`node`, `log`, `cosign`, `sign`), and
-    /// gives its number and public half. It is used once the register lists it.
+    /// gives its number and public half. It is used once the register lists it. A key of a use
+    /// that the configuration has in the token is made there, after [`Self::open_token`].
     pub fn make(&self, use_: &str) -> Result<(u64, [u8; 32]), KeysError> {
-        let last = self.sets().into_iter().find(|(name, _)| *name == use_);
-        let last = last.and_then(|(_, set)| set.all.last()).map_or(0, |(number, _)| *number);
-        let number = last.saturating_add(1);
+        let number = self.next_number(use_);
+        let token = self.token.as_ref();
+        if let Some((token, label)) = token.and_then(|t| Some((t, t.label(use_, number)?))) {
+            let public = token.generate(&label)?;
+            refer(&self.dir, use_, number, &TokenKey::new(Arc::clone(token), label, public))?;
+            sync(&self.dir)?;
+            return Ok((number, public));
+        }
         let seed = new_seed(&self.cover, &self.dir, &file_name(use_, number))?;
         sync(&self.dir)?;
         Ok((number, SigningKey::from_bytes(&seed).verifying_key().to_bytes()))
+    }
+
+    /// Whether the configuration has keys of a use in the token.
+    pub fn is_in_token(&self, use_: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| token.label(use_, 1).is_some())
+    }
+
+    /// Takes a key that is in the token already as the next one of a use, and gives its number and
+    /// public half.
+    pub fn adopt(&self, use_: &str, label: &str) -> Result<(u64, [u8; 32]), KeysError> {
+        if !TOKEN_USES.contains(&use_) {
+            return Err(TokenError::NoSuchUse.into());
+        }
+        let token = token::configured(self.token.as_ref(), &self.dir)?;
+        let (number, public) = (self.next_number(use_), token.adopt(label)?);
+        refer(&self.dir, use_, number, &TokenKey::new(token, label.to_owned(), public))?;
+        sync(&self.dir)?;
+        Ok((number, public))
+    }
+
+    fn next_number(&self, use_: &str) -> u64 {
+        let last = self.sets().into_iter().find(|(name, _)| *name == use_);
+        let last = last.and_then(|(_, set)| set.all.last()).map_or(0, |(number, _)| *number);
+        last.saturating_add(1)
+    }
+
+    /// The seed of the peer's identity, which is always a file.
+    pub fn node_seed(&self) -> Option<[u8; 32]> {
+        self.node.current().seed()
     }
 
     /// Makes the ML-DSA-44 cosign key if there is none, and writes its public key beside it;
@@ -317,9 +381,9 @@ fn file_name(use_: &str, number: u64) -> String {
     if number == 1 { format!("{use_}.key") } else { format!("{use_}-{number}.key") }
 }
 
-/// The number of a key in a file of this use; `None` for a file of another.
-fn number_of(use_: &str, name: &str) -> Option<u64> {
-    let number = name.strip_suffix(".key")?.strip_prefix(use_)?;
+/// The number of a key in a file of this use with this ending; `None` for a file of another.
+fn number_of(use_: &str, ending: &str, name: &str) -> Option<u64> {
+    let number = name.strip_suffix(ending)?.strip_suffix('.')?.strip_prefix(use_)?;
     if number.is_empty() {
         return Some(1);
     }
@@ -331,17 +395,23 @@ type Seeds = Vec<(u64, Zeroizing<[u8; 32]>)>;
 
 /// Every seed of a use by its number, oldest first; never none.
 fn read_seeds(cover: &Cover, dir: &Path, use_: &'static str) -> Result<Seeds, KeysError> {
-    let mut seeds = Vec::new();
-    for name in cover::key_files(dir, "key")? {
-        if let Some(number) = number_of(use_, &name) {
-            seeds.push((number, cover::read_seed(cover, dir, &name)?));
-        }
-    }
-    seeds.sort_by_key(|(number, _)| *number);
+    let seeds = seeds_there(cover, dir, use_)?;
     match seeds.is_empty() {
         true => Err(KeysError::Missing { dir: dir.to_owned(), name: use_ }),
         false => Ok(seeds),
     }
+}
+
+/// The same, or none.
+fn seeds_there(cover: &Cover, dir: &Path, use_: &str) -> Result<Seeds, KeysError> {
+    let mut seeds = Vec::new();
+    for name in cover::key_files(dir, "key")? {
+        if let Some(number) = number_of(use_, "key", &name) {
+            seeds.push((number, cover::read_seed(cover, dir, &name)?));
+        }
+    }
+    seeds.sort_by_key(|(number, _)| *number);
+    Ok(seeds)
 }
 
 fn new_seed(cover: &Cover, dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, KeysError> {

@@ -10,6 +10,7 @@ use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use zeroize::Zeroizing;
 
 use super::{KeysError, check_private, io};
+use crate::config::Pkcs11Keys;
 
 /// Where systemd says that it puts the credentials of a service.
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
@@ -57,12 +58,38 @@ pub struct Source {
     pub file: Option<PathBuf>,
     /// Name of a credential that the service manager hands in.
     pub credential: Option<String>,
+    /// The token that has some of the keys.
+    pub token: Option<TokenSource>,
+}
+
+/// A token, and where to look for its PIN, in this order: the file, the credential, the terminal.
+#[derive(Debug, Clone)]
+pub struct TokenSource {
+    /// Which token, and which keys are there.
+    pub settings: Pkcs11Keys,
+    /// A file with the PIN in its only line, readable by this user alone.
+    pub pin_file: Option<PathBuf>,
+}
+
+impl TokenSource {
+    /// The PIN.
+    pub(super) fn pin(&self) -> Result<Passphrase, KeysError> {
+        match stored(self.pin_file.as_deref(), self.settings.pin_credential.as_deref()) {
+            Some(file) => read(&file),
+            None => at_terminal(&format!("PIN of the token {}: ", self.settings.token)).map_err(
+                |cause| match cause {
+                    KeysError::NoPassphrase => KeysError::NoPin,
+                    other => other,
+                },
+            ),
+        }
+    }
 }
 
 impl Source {
     /// The passphrase of the keys in `dir`.
     pub fn ask(&self, dir: &Path) -> Result<Passphrase, KeysError> {
-        match self.stored()? {
+        match self.stored() {
             Some(file) => read(&file),
             None => at_terminal(&format!("Passphrase of the keys in {}: ", dir.display())),
         }
@@ -70,7 +97,7 @@ impl Source {
 
     /// A new passphrase for the keys in `dir`: at a terminal it is asked for twice.
     pub fn ask_new(&self, dir: &Path) -> Result<Passphrase, KeysError> {
-        let new = match self.stored()? {
+        let new = match self.stored() {
             Some(file) => read(&file)?,
             None => {
                 let prompt = format!("New passphrase for the keys in {}: ", dir.display());
@@ -89,16 +116,17 @@ impl Source {
     }
 
     /// The file, or the one of the credential where the service manager gave any.
-    fn stored(&self) -> Result<Option<PathBuf>, KeysError> {
-        if let Some(file) = &self.file {
-            return Ok(Some(file.clone()));
-        }
-        let (Some(name), Some(dir)) = (&self.credential, std::env::var_os(CREDENTIALS_VARIABLE))
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Path::new(&dir).join(name)))
+    fn stored(&self) -> Option<PathBuf> {
+        stored(self.file.as_deref(), self.credential.as_deref())
     }
+}
+
+fn stored(file: Option<&Path>, credential: Option<&str>) -> Option<PathBuf> {
+    if let Some(file) = file {
+        return Some(file.to_owned());
+    }
+    let dir = std::env::var_os(CREDENTIALS_VARIABLE)?;
+    Some(Path::new(&dir).join(credential?))
 }
 
 fn read(file: &Path) -> Result<Passphrase, KeysError> {
@@ -170,7 +198,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("passphrase");
         fs::write(&file, "twelve chars\n").unwrap();
-        let source = Source { file: Some(file.clone()), credential: Some("unused".to_owned()) };
+        let credential = Some("unused".to_owned());
+        let source = Source { file: Some(file.clone()), credential, token: None };
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(source.ask(dir.path()), Err(KeysError::Readable { .. })));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();

@@ -14,12 +14,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::context::Context;
 use crate::exchange::{Exchange, HeadKeys, Input, MAX_GAPS, Mirror, Order, Unit};
-use crate::issue::sign_key_not_valid;
+use crate::issue::{sign_key_not_valid, signing_unavailable};
 use crate::journal::AppendError;
 use crate::refusal::Refusal;
 use crate::store::{CommitError, Fact, Purge, Writer};
 use crate::sync::Contents;
 
+use super::paced::Paced;
 use super::{Counters, tasks};
 
 /// Inputs waiting for the writer.
@@ -44,6 +45,8 @@ pub enum Message {
     Input(Input),
     /// Entries of ours to log; the answer comes when they are durable.
     Log(Unit, oneshot::Sender<Result<Logged, Refusal>>),
+    /// The publishing tick; says why nothing may be signed now, if so.
+    Beat(Result<(), Refusal>),
     /// The next version of the register, verified: the answer comes when it is durable and in
     /// force.
     Adopt(Box<Register>, oneshot::Sender<()>),
@@ -103,6 +106,8 @@ pub struct Driver {
     pub cursor: watch::Sender<u64>,
     /// Counts.
     pub counters: Arc<Counters>,
+    /// What waits for the publishing tick, if there is one.
+    pub paced: Option<Paced>,
 }
 
 /// What was logged, and who waits to hear it.
@@ -180,15 +185,20 @@ impl Driver {
         adopting: &mut Adopting,
     ) -> Vec<Order> {
         let now = unix_ms();
-        let mut units = Vec::new();
+        let mut due = Vec::new();
         let mut inputs = Vec::new();
         for message in batch {
             match message {
                 Message::Input(input) => inputs.push(input),
-                Message::Log(mut unit, reply) => {
-                    unit.token = units.len() as u64;
-                    waiting.insert(unit.token, reply);
-                    units.push(unit);
+                Message::Log(unit, reply) => match &mut self.paced {
+                    // What is no entry shows nowhere: who reads waits for no tick.
+                    Some(paced) if !unit.entries.is_empty() => paced.hold(unit, reply),
+                    _ => due.push((unit, Some(reply))),
+                },
+                Message::Beat(allowed) => {
+                    due.extend(
+                        self.paced.iter_mut().flat_map(|p| p.due(&self.context, allowed.clone())),
+                    );
                 }
                 // One at a time is offered; a second would find its sender answered by nobody.
                 Message::Adopt(register, done) => *adopting = Some((register, done)),
@@ -202,6 +212,16 @@ impl Driver {
                     let _ = reply.send(purge);
                 }
             }
+        }
+        let mut units = Vec::new();
+        for (mut unit, reply) in due {
+            unit.token = units.len() as u64;
+            if let Some(reply) = reply {
+                waiting.insert(unit.token, reply);
+            } else {
+                Counters::add(&self.counters.dummies, unit.entries.len() as u64);
+            }
+            units.push(unit);
         }
         let mut orders = Vec::new();
         if !units.is_empty() {
@@ -256,6 +276,11 @@ impl Driver {
                 Order::Misplaced { token, index } => {
                     if let Some(reply) = waiting.remove(&token) {
                         let _ = reply.send(Err(sign_key_not_valid(index)));
+                    }
+                }
+                Order::Unsigned { token, cause } => {
+                    if let Some(reply) = waiting.remove(&token) {
+                        let _ = reply.send(Err(signing_unavailable(&cause)));
                     }
                 }
                 Order::Learn { log, index, manifest } => {

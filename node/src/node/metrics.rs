@@ -26,6 +26,7 @@ macro_rules! counters {
 
 counters! {
     published "records_published_total" "Records published here.";
+    dummies "dummy_entries_total" "Entries made to fill the publishing tick.";
     refused "records_refused_total" "Records refused at publication.";
     accepted "messages_accepted_total" "Gossip messages accepted.";
     ignored "messages_ignored_total" "Gossip messages ignored.";

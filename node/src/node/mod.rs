@@ -12,6 +12,7 @@ mod epochs;
 mod forgetting;
 mod guard;
 mod metrics;
+mod paced;
 mod peers;
 mod publish;
 mod reads;
@@ -35,12 +36,12 @@ use sealwire_wire::register::{Member, Register, Status as MemberStatus};
 use sealwire_wire::tile::Resource;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::Config;
+use crate::config::{Config, Traffic};
 use crate::consent::Consents;
 use crate::context::Context;
 use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
-use crate::keys::{Keys, Source, Windows};
+use crate::keys::{Source, Windows};
 use crate::locodes;
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
@@ -99,6 +100,7 @@ struct Inner {
     versions: Arc<Versions>,
     windows: Windows,
     purpose_required: bool,
+    traffic: Option<Traffic>,
     consents: Consents,
     notices: Mutex<Notices>,
 }
@@ -125,7 +127,7 @@ pub async fn start(
     passphrase: &Source,
 ) -> anyhow::Result<(NodeHandle, Running)> {
     let now = driver::unix_ms();
-    let mut keys = Keys::open(&config.keys_dir, passphrase).map_err(|e| Unusable(e.into()))?;
+    let mut keys = startup::open_keys(config, passphrase).map_err(|e| Unusable(e.into()))?;
     let windows = Windows::of(&config.keys);
     keys.ensure_epoch(now / 1000, windows)?;
     startup::ensure_cosign_pq(&mut keys);
@@ -158,7 +160,7 @@ pub async fn start(
     }
 
     let (handle, events) = gossip::start(gossip::Config {
-        seed: keys.node.current().to_bytes(),
+        seed: keys.node_seed().context("the node key is no file")?,
         listen: config.p2p_listen.clone(),
         peers: peers_listed,
         topics: topics.into_iter().collect(),
@@ -179,6 +181,7 @@ pub async fn start(
         snapshot: snapshot_sender,
         cursor: cursor_sender,
         counters: Arc::clone(&counters),
+        paced: config.traffic.as_ref().map(paced::Paced::new),
     };
     for other in &forks {
         driver.register_forked(other);
@@ -197,7 +200,7 @@ pub async fn start(
         Arc::clone(&guard),
         Arc::clone(&versions),
     );
-    let tasks = vec![
+    let mut tasks = vec![
         tokio::spawn(Arc::clone(&peers).listen(events)),
         tokio::spawn(Arc::clone(&peers).perform(order_queue)),
         tokio::spawn(Arc::clone(&peers).tick()),
@@ -220,12 +223,13 @@ pub async fn start(
         versions,
         windows,
         purpose_required,
+        traffic: config.traffic.clone(),
         consents: Consents::default(),
         notices: Mutex::default(),
     };
     let node = NodeHandle { inner: Arc::new(inner) };
-    let mut tasks = tasks;
     tasks.push(tokio::spawn(node.clone().begin()));
+    tasks.extend(paced::start(&node.inner));
     let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
     tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     let (forgetting, every) = (Arc::clone(&node.inner), config.forget_every);

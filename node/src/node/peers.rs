@@ -266,6 +266,7 @@ impl Peers {
             Order::Commit(_)
             | Order::Logged { .. }
             | Order::Misplaced { .. }
+            | Order::Unsigned { .. }
             | Order::Learn { .. } => {}
         }
     }

@@ -6,11 +6,12 @@ use anyhow::{anyhow, bail};
 use sealwire_wire::id::{MemberId, ed25519_thumbprint};
 use sealwire_wire::message::Item;
 use sealwire_wire::register::{KeyUse, Register, Status};
+use sealwire_wire::signer::Ed25519Signer as _;
 
 use crate::backup;
 use crate::config::Config;
 use crate::context;
-use crate::keys::Keys;
+use crate::keys::{Keys, KeysError, Source};
 use crate::store::{self, Decision, Fact, Reader, Writer};
 
 /// Opens the store. The plain log files show the parts of the core classes, as far as this member
@@ -66,15 +67,29 @@ pub fn ensure_cosign_pq(keys: &mut Keys) {
     }
 }
 
+/// Opens the keys, and logs in to the token if the configuration names one. A token that does not answer is no reason
+/// not to start: what is held can be read, and it is asked again for each signature. A PIN that is
+/// wrong is, since the token locks itself after a few.
+pub fn open_keys(config: &Config, source: &Source) -> Result<Keys, KeysError> {
+    let keys = Keys::open(&config.keys_dir, source)?;
+    match keys.open_token(source) {
+        Err(KeysError::Token(cause)) if !cause.is_final() => {
+            tracing::error!(%cause, "the token does not answer: nothing is signed until it does");
+        }
+        opened => opened?,
+    }
+    Ok(keys)
+}
+
 /// Why the keys of this node may sign nothing at `size` of our log under a register, if so.
 pub fn unfit(keys: &Keys, register: &Register, own: &MemberId, size: u64) -> Option<String> {
     let version = register.version();
-    let log = keys.log.current().verifying_key().to_bytes();
+    let log = keys.log.current().public();
     let Some(member) = register.member(own) else {
         return Some(format!("version {version} of the register has no member {own}"));
     };
     let signs = keys.sign.all().any(|(_, key)| {
-        let thumbprint = ed25519_thumbprint(key.verifying_key().as_bytes());
+        let thumbprint = ed25519_thumbprint(&key.public());
         member.sign_key_at(&thumbprint, size).is_some()
     });
     let use_ = if !signs {

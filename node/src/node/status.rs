@@ -1,6 +1,7 @@
 //! What a node says of itself: its log, its peers, and why it is not ready.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use sealwire_wire::id::MemberId;
 use sealwire_wire::register::{Expiry, Register, Status as MemberStatus};
@@ -37,6 +38,17 @@ pub struct PeerStatus {
     pub stopped: bool,
 }
 
+/// The publishing tick in a [`Status`].
+#[derive(Debug, Clone, Serialize)]
+pub struct TrafficStatus {
+    /// How often our log grows, in seconds.
+    pub tick_seconds: u64,
+    /// By how many entries each time.
+    pub entries: usize,
+    /// Dummies made since the start.
+    pub dummies: u64,
+}
+
 /// The node's state.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
@@ -59,6 +71,9 @@ pub struct Status {
     /// Records of ours that have not come to as many members as they should have by now; of the
     /// newest [`delivery::MAX_OVERDUE_LOOKED_AT`] entries.
     pub overdue: usize,
+    /// The publishing tick, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficStatus>,
     /// The other members.
     pub peers: Vec<PeerStatus>,
     /// Whether records can be published and read.
@@ -112,6 +127,11 @@ impl NodeHandle {
             size: snapshot.size,
             drafts: self.inner.drafts.list().len(),
             overdue: delivery::overdue(context, now).len(),
+            traffic: self.inner.traffic.as_ref().map(|traffic| TrafficStatus {
+                tick_seconds: traffic.tick.as_secs(),
+                entries: traffic.entries,
+                dummies: self.inner.counters.dummies.load(Ordering::Relaxed),
+            }),
             peers,
             ready: reasons.is_empty(),
             reasons,

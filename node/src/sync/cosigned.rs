@@ -3,6 +3,7 @@
 use sealwire_wire::checkpoint::{self, SignedCheckpoint};
 use sealwire_wire::id::MemberId;
 use sealwire_wire::note::{PublicKey, VerifierKey};
+use sealwire_wire::signer::Ed25519Signer as _;
 
 use crate::context::Context;
 use crate::exchange::{Cosigned, Input};
@@ -19,7 +20,7 @@ pub(super) fn cosigned(context: &Context, by: &MemberId, note: &str) -> Result<I
         .member(by)
         .and_then(|member| member.cosign_key())
         .ok_or_else(|| refuse(format!("cannot accept cosignature: {by} has no cosign key")))?;
-    let own_key = context.keys.log.current().verifying_key().to_bytes();
+    let own_key = context.keys.log.current().public();
     let signed = SignedCheckpoint::verify(note.as_bytes(), &context.origin(&context.own), &own_key)
         .map_err(|e| refuse(e.to_string()))?;
     let name = context.origin(by);

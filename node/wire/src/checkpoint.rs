@@ -12,16 +12,17 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 
 use crate::id::Digest;
 use crate::note::{Note, NoteError, NoteSignature, TYPE_ED25519, check_name, key_id};
+use crate::signer::{Ed25519Signer, IN_MEMORY, NoSignature};
 
 #[cfg(test)]
 pub(crate) use cosignature::subtree_message;
 pub use cosignature::{
-    MAX_COSIGNATURE_TIME, MAX_COSIGNED_NAME_BYTES, cosign, cosign_mldsa, verify_cosignature,
-    verify_cosignature_mldsa, verify_cosignature_of,
+    MAX_COSIGNATURE_TIME, MAX_COSIGNED_NAME_BYTES, cosign, cosign_mldsa, cosign_with,
+    verify_cosignature, verify_cosignature_mldsa, verify_cosignature_of,
 };
 
 /// Why a checkpoint or cosignature was refused.
@@ -106,11 +107,16 @@ impl fmt::Display for Checkpoint {
 /// Signs a checkpoint with the log's key (type 0x01), whose name is the origin. An origin that
 /// cannot be a key's name is left unsigned, and so accepted by nobody.
 pub fn sign(checkpoint: &Checkpoint, key: &SigningKey) -> Note {
+    sign_with(checkpoint, key).expect(IN_MEMORY)
+}
+
+/// As [`sign`], with a key that may be elsewhere.
+pub fn sign_with(checkpoint: &Checkpoint, key: &impl Ed25519Signer) -> Result<Note, NoSignature> {
     let text = checkpoint.to_string();
-    let id = key_id(&checkpoint.origin, TYPE_ED25519, key.verifying_key().as_bytes());
-    let bytes = key.sign(text.as_bytes()).to_bytes().to_vec();
+    let id = key_id(&checkpoint.origin, TYPE_ED25519, &key.public());
+    let bytes = key.sign(text.as_bytes())?.to_vec();
     let signature = NoteSignature::new(&checkpoint.origin, id, bytes);
-    Note::new(text, signature.into_iter().collect())
+    Ok(Note::new(text, signature.into_iter().collect()))
 }
 
 /// A checkpoint whose log signature holds, with whatever other signatures came along.

@@ -8,14 +8,13 @@
 //!
 //! This module knows nothing of who signed the statement, or of cosignatures.
 
-use ed25519_dalek::{Signer as _, SigningKey};
-
 use crate::cbor::{self, CborError, Reader, Value};
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, verify_strict};
 use crate::id::{Digest, ed25519_thumbprint};
 use crate::message::MAX_PROOF_NODES;
 use crate::note::{MAX_NOTE_BYTES, Note};
 use crate::receipt::{Receipt, ReceiptError};
+use crate::signer::{Ed25519Signer, NoSignature};
 use crate::statement::{ALG_ED25519, MAX_STATEMENT_BYTES, TAG_SIGN1, leaf_data, sig_structure};
 
 /// Largest COSE receipt accepted, in bytes.
@@ -78,6 +77,9 @@ pub enum CoseReceiptError {
     /// The signature over the root does not hold.
     #[error("cannot accept COSE receipt: its signature over the checkpoint's root does not hold")]
     BadSignature,
+    /// The key did not sign.
+    #[error(transparent)]
+    NoSignature(#[from] NoSignature),
 }
 
 /// The receipt by itself: a COSE_Sign1 over a root, with an inclusion proof.
@@ -92,15 +94,20 @@ pub struct CoseReceipt {
 }
 
 impl CoseReceipt {
-    fn sign(key: &SigningKey, head: &Checkpoint, index: u64, path: &[Digest]) -> Self {
-        let key_id = ed25519_thumbprint(key.verifying_key().as_bytes());
+    fn sign(
+        key: &impl Ed25519Signer,
+        head: &Checkpoint,
+        index: u64,
+        path: &[Digest],
+    ) -> Result<Self, NoSignature> {
+        let key_id = ed25519_thumbprint(&key.public());
         let protected = cbor::encode(&Value::Map(vec![
             (Value::from(1), Value::from(ALG_ED25519)),
             (Value::from(4), cbor::bytes(key_id.0)),
             (Value::from(LABEL_VDS), Value::from(VDS_RFC9162_SHA256)),
         ]));
-        let signature = key.sign(&sig_structure(&protected, &head.root.0)).to_bytes();
-        Self { protected, key_id, size: head.size, index, path: path.to_vec(), signature }
+        let signature = key.sign(&sig_structure(&protected, &head.root.0))?;
+        Ok(Self { protected, key_id, size: head.size, index, path: path.to_vec(), signature })
     }
 
     /// Reads a receipt.
@@ -209,18 +216,18 @@ impl Export {
     /// Makes the export of a tlog-proof that carries its statement, with the key that signed the
     /// checkpoint in it. A proof that does not hold is refused, so that no root is signed but one
     /// that the key has signed before.
-    pub fn sign(proof: &Receipt, log_key: &SigningKey) -> Result<Self, CoseReceiptError> {
+    pub fn sign(proof: &Receipt, log_key: &impl Ed25519Signer) -> Result<Self, CoseReceiptError> {
         let statement = proof.statement().ok_or(CoseReceiptError::NoStatement)?.to_vec();
         let checkpoint = proof.checkpoint().to_owned();
         let note = Note::parse(checkpoint.as_bytes()).map_err(CheckpointError::from);
         let head = note.and_then(|note| Checkpoint::parse(note.text()));
         let head = head.map_err(ReceiptError::from)?;
         let leaf = leaf_data(&Digest::of(&statement));
-        proof.verify(&leaf, &head.origin, log_key.verifying_key().as_bytes())?;
+        proof.verify(&leaf, &head.origin, &log_key.public())?;
         if proof.proof().is_empty() {
             return Err(CoseReceiptError::OneLeaf);
         }
-        let receipt = CoseReceipt::sign(log_key, &head, proof.index(), proof.proof());
+        let receipt = CoseReceipt::sign(log_key, &head, proof.index(), proof.proof())?;
         Ok(Self { receipt, checkpoint, statement })
     }
 

@@ -25,6 +25,7 @@ pub mod reads;
 pub mod receipt;
 pub mod register;
 pub mod seal;
+pub mod signer;
 pub mod statement;
 pub mod tile;
 pub mod witness;

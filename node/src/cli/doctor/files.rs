@@ -67,7 +67,10 @@ pub(super) fn keys(patient: &Patient) -> Vec<Found> {
             findings.push(found(Level::Problem, cause.to_string(), ""));
         }
     }
-    for name in NEEDED.iter().filter(|name| !dir.join(name).exists()) {
+    for name in NEEDED.iter().filter(|name| {
+        let elsewhere = dir.join(name).with_extension("token");
+        !dir.join(name).exists() && !elsewhere.exists()
+    }) {
         let hint = "restore the keys from the copy off this machine";
         findings.push(found(Level::Problem, format!("{name} is missing"), hint));
     }

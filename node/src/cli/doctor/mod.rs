@@ -8,6 +8,7 @@
 
 mod files;
 mod running;
+mod token;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -94,10 +95,11 @@ struct Adopted {
 type Check = fn(&Patient) -> Vec<Found>;
 
 /// Every check, in the order in which they are printed.
-const CHECKS: [(&str, Check); 21] = [
+const CHECKS: [(&str, Check); 22] = [
     ("data-format", files::data_format),
     ("keys-format", files::keys_format),
     ("keys", files::keys),
+    ("token", token::token),
     ("seal-epoch", files::seal_epoch),
     ("register", files::register),
     ("register-expiry", files::register_expiry),

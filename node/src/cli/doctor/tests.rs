@@ -17,6 +17,7 @@ fn patient(dir: &Path) -> Patient {
         member: &"ID".parse().unwrap(),
         http_listen: "127.0.0.1:1".parse().unwrap(),
         p2p_listen: &["/ip4/127.0.0.1/tcp/2".to_owned()],
+        token: None,
     });
     let config = Config::parse(&sample, &dir.join("sealwire.toml")).unwrap();
     Keys::create(&config.keys_dir, now - DAY, Windows::of(&config.keys), None).unwrap();

@@ -3,7 +3,7 @@
 //! Both say that as of their time this was the largest consistent tree of the log that the
 //! cosigner had seen. What the second signs holds the cosigner's name too.
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::SigningKey;
 
 use super::{Checkpoint, CheckpointError, verify_strict};
 use crate::mldsa::{self, MLDSA_PUBLIC_BYTES, MlDsaKey};
@@ -11,6 +11,7 @@ use crate::note::{
     NoteError, NoteSignature, PublicKey, TYPE_COSIGNATURE, TYPE_MLDSA_COSIGNATURE, VerifierKey,
     key_id,
 };
+use crate::signer::{Ed25519Signer, IN_MEMORY, NoSignature};
 
 /// Longest name of a cosigner or log in an ML-DSA-44 cosignature, in bytes: its length is one byte.
 pub const MAX_COSIGNED_NAME_BYTES: usize = 255;
@@ -27,9 +28,19 @@ pub fn cosign(
     key: &SigningKey,
     time: u64,
 ) -> Result<NoteSignature, NoteError> {
-    let signature = key.sign(&cosigned_message(checkpoint, time)).to_bytes();
-    let id = key_id(name, TYPE_COSIGNATURE, key.verifying_key().as_bytes());
-    NoteSignature::new(name, id, [time.to_be_bytes().as_slice(), &signature].concat())
+    cosign_with(checkpoint, name, key, time).expect(IN_MEMORY)
+}
+
+/// As [`cosign`], with a key that may be elsewhere.
+pub fn cosign_with(
+    checkpoint: &Checkpoint,
+    name: &str,
+    key: &impl Ed25519Signer,
+    time: u64,
+) -> Result<Result<NoteSignature, NoteError>, NoSignature> {
+    let signature = key.sign(&cosigned_message(checkpoint, time))?;
+    let id = key_id(name, TYPE_COSIGNATURE, &key.public());
+    Ok(NoteSignature::new(name, id, [time.to_be_bytes().as_slice(), &signature].concat()))
 }
 
 /// Whether a signature line is the cosignature of `name` under `public`; gives its time, seconds

@@ -3,6 +3,7 @@
 use super::*;
 use crate::checkpoint::sign;
 use crate::merkle::{self, vectors::proven};
+use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
 pub(super) const ORIGIN: &str = "test.example/ID";

@@ -36,7 +36,7 @@ fn changed(receipt: &CoseReceipt, change: impl FnOnce(&mut Vec<Value>)) -> Vec<u
     let protected = cbor::encode(&protected);
     // Signed again, so that the form alone is at fault.
     let root = proven(4, 7).2;
-    let again = key(1).sign(&sig_structure(&protected, &root.0)).to_bytes();
+    let again = key(1).sign(&sig_structure(&protected, &root.0)).unwrap();
     let signature =
         if signature == cbor::bytes(receipt.signature) { cbor::bytes(again) } else { signature };
     let message = vec![cbor::bytes(protected), Value::Map(unprotected), payload, signature];
@@ -94,7 +94,7 @@ fn judged() -> Vec<(String, bool, bool, Export)> {
     let other = Checkpoint { origin: "test.example/SG".to_owned(), ..head.clone() };
     let other = Export { checkpoint: sign(&other, &key(1)).to_string(), ..good.clone() };
     add("beside a checkpoint of another log", true, false, other);
-    let stranger = CoseReceipt::sign(&key(2), &head, 257, &good.receipt.path);
+    let stranger = CoseReceipt::sign(&key(2), &head, 257, &good.receipt.path).unwrap();
     add(
         "signed by another key",
         false,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::KeyUse;
 use crate::id::{Digest, MemberId};
+use crate::signer::NoSignature;
 
 /// Which of the three documents a refusal speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,9 @@ impl fmt::Display for Document {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
+    /// The key that was to sign an introduction did not.
+    #[error("cannot sign the introduction: {0}")]
+    NoSignature(#[from] NoSignature),
     /// More bytes than the named limit.
     #[error(
         "cannot read {document}: {size} bytes, the limit is {limit}\n\
@@ -329,6 +333,7 @@ impl RegisterError {
     /// A stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NoSignature(_) => "introduction-not-signed",
             Self::TooLarge { .. } => "register-too-large",
             Self::Json { .. } => "register-not-json",
             Self::Ambiguous { .. } => "register-ambiguous-text",

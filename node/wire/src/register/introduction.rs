@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Document, RegisterError};
@@ -17,6 +16,7 @@ use super::form::{self, ALGORITHM, PQ_ALGORITHM};
 use super::{KeyUse, fingerprint_of};
 use crate::id::{Digest, MemberId, ed25519_thumbprint};
 use crate::mldsa::MLDSA_PUBLIC_BYTES;
+use crate::signer::Ed25519Signer;
 
 /// Largest introduction accepted, in bytes.
 pub const MAX_INTRODUCTION_BYTES: usize = 64 * 1024;
@@ -63,9 +63,9 @@ impl Introduction {
         roles: Vec<String>,
         addresses: Vec<String>,
         (node, log, cosign): (&[u8; 32], &[u8; 32], &[u8; 32]),
-        sign: &SigningKey,
+        sign: &impl Ed25519Signer,
     ) -> Result<Self, RegisterError> {
-        let public = sign.verifying_key().to_bytes();
+        let public = sign.public();
         let keys = [
             (KeyUse::Node, node),
             (KeyUse::Log, log),
@@ -86,7 +86,7 @@ impl Introduction {
             keys: keys.into_iter().map(raw_key).collect(),
             signature: String::new(),
         };
-        raw.signature = hex::encode(sign.sign(&signed_bytes(&raw)).to_bytes());
+        raw.signature = hex::encode(sign.sign(&signed_bytes(&raw))?);
         Self::from_bytes(&to_json(&raw))
     }
 
@@ -94,14 +94,14 @@ impl Introduction {
     pub fn with_cosign_pq(
         mut self,
         public: &[u8; MLDSA_PUBLIC_BYTES],
-        sign: &SigningKey,
+        sign: &impl Ed25519Signer,
     ) -> Result<Self, RegisterError> {
         self.raw.keys.push(RawKey {
             use_: KeyUse::CosignPq.as_str().to_owned(),
             algorithm: PQ_ALGORITHM.to_owned(),
             public: hex::encode(public),
         });
-        self.raw.signature = hex::encode(sign.sign(&signed_bytes(&self.raw)).to_bytes());
+        self.raw.signature = hex::encode(sign.sign(&signed_bytes(&self.raw))?);
         Self::from_bytes(&to_json(&self.raw))
     }
 

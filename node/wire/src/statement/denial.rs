@@ -4,6 +4,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::cbor::{self, CborError, Reader, Value};
 use crate::id::{Digest, MemberId};
+use crate::signer::{Ed25519Signer, IN_MEMORY, NoSignature};
 
 use super::sign1::{Sign1, SignVerifier};
 use super::{Claims, PROFILE, StatementError, TYP_DENIAL};
@@ -30,6 +31,15 @@ const DENIAL: &str = "not-addressed answer";
 impl Denial {
     /// Signs the answer with the originator's sign key.
     pub fn sign(&self, key: &SigningKey, claims: Claims) -> Vec<u8> {
+        self.sign_with(key, claims).expect(IN_MEMORY)
+    }
+
+    /// As [`Self::sign`], with a key that may be elsewhere.
+    pub fn sign_with(
+        &self,
+        key: &impl Ed25519Signer,
+        claims: Claims,
+    ) -> Result<Vec<u8>, NoSignature> {
         let ranges = self.ranges.iter();
         let ranges = ranges.map(|(a, b)| Value::Array(vec![Value::from(*a), Value::from(*b)]));
         let payload = cbor::encode(&cbor::map([
@@ -39,7 +49,7 @@ impl Denial {
             ("register", Value::from(self.register)),
             ("ranges", Value::Array(ranges.collect())),
         ]));
-        Sign1::sign(key, TYP_DENIAL, claims, &payload).bytes
+        Ok(Sign1::sign(key, TYP_DENIAL, claims, &payload)?.bytes)
     }
 
     /// Reads and verifies an answer; `key_of` looks up the public key for a key id.

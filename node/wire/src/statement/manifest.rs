@@ -10,6 +10,8 @@ use super::{MAX_MANIFEST_BYTES, PROFILE, StatementError};
 
 const MANIFEST: &str = "manifest";
 const MEMBER: &str = "a member id";
+/// To whom a dummy is addressed.
+static NOBODY: BTreeSet<MemberId> = BTreeSet::new();
 /// What [`read_plain`] takes, in a map.
 const PLAIN_MAP: &str = "a map with text keys, of texts, integers, booleans, arrays and such maps";
 
@@ -50,6 +52,8 @@ pub enum Body {
     Register(RegisterManifest),
     /// How often restricted parts of one member's records were read.
     Reads(ReadsManifest),
+    /// Nothing: it fills a publishing tick, and is addressed to nobody.
+    Dummy,
 }
 
 /// The manifest of a record.
@@ -197,10 +201,11 @@ impl Manifest {
             Body::Audience(audience) => Addressees::Named(&audience.to),
             Body::Key(_) | Body::Register(_) => Addressees::Federation,
             Body::Reads(reads) => Addressees::Named(&reads.to),
+            Body::Dummy => Addressees::Named(&NOBODY),
         }
     }
 
-    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`.
+    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`, `dummy`.
     pub fn kind(&self) -> &str {
         match &self.body {
             Body::Record(record) => &record.kind,
@@ -208,6 +213,7 @@ impl Manifest {
             Body::Key(_) => "key",
             Body::Register(_) => "register",
             Body::Reads(_) => "reads",
+            Body::Dummy => "dummy",
         }
     }
 
@@ -244,6 +250,7 @@ impl Manifest {
                 ("digest", cbor::bytes(adopted.digest.0)),
             ],
             Body::Reads(reads) => reads.fields(),
+            Body::Dummy => Vec::new(),
         });
         Value::Map(fields.into_iter().map(|(k, v)| (Value::from(k), v)).collect())
     }
@@ -283,6 +290,7 @@ impl Manifest {
                 digest: Digest(fields.take_fixed("digest")?),
             }),
             "reads" => Body::Reads(ReadsManifest::read(&mut fields)?),
+            "dummy" => Body::Dummy,
             _ => Body::Record(RecordManifest::read(kind, &mut fields)?),
         };
         fields.finish()?;

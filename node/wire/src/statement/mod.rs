@@ -17,10 +17,9 @@ mod sign1;
 #[cfg(test)]
 mod tests;
 
-use ed25519_dalek::SigningKey;
-
 use crate::cbor::{self, CborError};
 use crate::id::{Digest, MemberId, RecordId};
+use crate::signer::{Ed25519Signer, NoSignature};
 
 pub use denial::{Denial, MAX_DENIAL_RANGES};
 pub use manifest::{
@@ -71,6 +70,9 @@ pub enum StatementError {
     /// The signature does not hold.
     #[error("cannot verify statement: the signature does not hold (altered, or not by this key)")]
     BadSignature,
+    /// The key did not sign.
+    #[error(transparent)]
+    NoSignature(#[from] NoSignature),
 }
 
 /// What is signed beside the manifest: CWT claims (RFC 8392, RFC 9597).
@@ -172,7 +174,7 @@ impl AuthenticStatement {
 
 /// Signs a manifest.
 pub fn sign(
-    key: &SigningKey,
+    key: &impl Ed25519Signer,
     claims: Claims,
     manifest: Manifest,
 ) -> Result<AuthenticStatement, StatementError> {
@@ -180,7 +182,7 @@ pub fn sign(
     if payload.len() > MAX_MANIFEST_BYTES {
         return Err(StatementError::ManifestTooLarge(payload.len()));
     }
-    let sign1 = Sign1::sign(key, TYP_STATEMENT, claims, &payload);
+    let sign1 = Sign1::sign(key, TYP_STATEMENT, claims, &payload)?;
     Ok(AuthenticStatement(Statement { sign1, manifest }))
 }
 

@@ -1,9 +1,10 @@
 //! The COSE_Sign1 envelope (RFC 9052 §4.2) that statements and range answers share.
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::cbor::{self, CborError, Strict, Value};
 use crate::id::{Digest, ed25519_thumbprint};
+use crate::signer::{Ed25519Signer, NoSignature};
 
 use super::{Claims, StatementError};
 
@@ -32,8 +33,13 @@ pub(super) struct Sign1 {
 }
 
 impl Sign1 {
-    pub fn sign(key: &SigningKey, typ: &str, claims: Claims, payload: &[u8]) -> Self {
-        let key_id = ed25519_thumbprint(key.verifying_key().as_bytes());
+    pub fn sign(
+        key: &impl Ed25519Signer,
+        typ: &str,
+        claims: Claims,
+        payload: &[u8],
+    ) -> Result<Self, NoSignature> {
+        let key_id = ed25519_thumbprint(&key.public());
         let cwt = Value::Map(vec![
             (Value::from(ISSUER), Value::from(claims.issuer.as_str())),
             (Value::from(SUBJECT), Value::Text(claims.subject.to_string())),
@@ -46,7 +52,7 @@ impl Sign1 {
             (Value::from(TYP), Value::from(typ)),
         ]));
         let sig_structure = sig_structure(&protected, payload);
-        let signature = key.sign(&sig_structure).to_bytes();
+        let signature = key.sign(&sig_structure)?;
         let message = Value::Array(vec![
             cbor::bytes(protected),
             Value::Map(Vec::new()),
@@ -54,7 +60,7 @@ impl Sign1 {
             cbor::bytes(signature),
         ]);
         let bytes = cbor::encode(&Value::Tag(TAG_SIGN1, Box::new(message)));
-        Self { bytes, key_id, claims, signature, sig_structure }
+        Ok(Self { bytes, key_id, claims, signature, sig_structure })
     }
 
     /// Reads an envelope; gives the payload beside it.

@@ -28,12 +28,11 @@ fn public() -> [u8; 32] {
 
 fn manifest(body: Body) -> Manifest {
     let head = |size, root| Head { size, root: Digest([root; 32]) };
-    let heads = [(member("SG"), head(7, 6)), (member("AU-LAB-2"), head(1 << 33, 7))];
     Manifest {
         federation: "test.example".into(),
         register: 3,
         nonce: [5; 32],
-        heads: heads.into(),
+        heads: [(member("SG"), head(7, 6)), (member("AU-LAB-2"), head(1 << 33, 7))].into(),
         body,
     }
 }
@@ -118,6 +117,7 @@ fn good() -> Vec<(&'static str, Manifest)> {
         ("an audience", manifest(Body::Audience(audience))),
         ("a seal key", manifest(Body::Key(key))),
         ("the adoption of a register", manifest(Body::Register(register))),
+        ("a dummy", manifest(Body::Dummy)),
         ("counts of reads", manifest(Body::Reads(reads))),
     ]
 }
@@ -170,6 +170,7 @@ fn facts(manifest: &Manifest) -> serde_json::Value {
             "until": key.until,
         }),
         Body::Register(adopted) => json!({ "version": adopted.version, "digest": adopted.digest }),
+        Body::Dummy => json!({}),
         Body::Reads(reads) => {
             let counts: BTreeMap<_, _> =
                 reads.counts.iter().map(|(r, c)| (r.to_string(), c)).collect();
