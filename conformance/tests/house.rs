@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["node"],
     &["onward", "delivery"],
     &["explain", "feed", "tlog", "export"],
-    &["consent", "sync"],
+    &["consent", "matching", "sync"],
     &["exchange", "backup"],
     &["context"],
     &["admit", "issue", "unseal"],
@@ -71,6 +71,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tokio-stream", &["sealwire"]),
     ("tracing", &["sealwire", "sealwire-gossip"]),
     ("ureq", &["sealwire"]),
+    ("voprf", &["sealwire-wire"]),
 ];
 
 /// Longest source file, in lines.

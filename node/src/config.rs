@@ -34,6 +34,10 @@ pub const MAX_GRACE_DAYS: u64 = 92;
 pub const DEFAULT_READS_EVERY_SECS: u64 = 900;
 /// Longest time between counts of reads, in seconds.
 pub const MAX_READS_EVERY_SECS: u64 = 7 * 24 * 3600;
+/// How many questions each other member may put to this one a day unless told otherwise.
+pub const DEFAULT_QUESTIONS_A_DAY: u64 = 100;
+/// Most questions a day that can be allowed: more would let a member try out what is listed.
+pub const MAX_QUESTIONS_A_DAY: u64 = 10_000;
 /// Where the HTTP interface listens unless told otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:8443";
 /// Where the node listens for peers unless told otherwise.
@@ -67,6 +71,9 @@ pub struct Config {
     pub locodes: Option<PathBuf>,
     /// The read log.
     pub reads: Reads,
+    /// How many questions each other member may put to this one a day, whether it holds
+    /// identifiers.
+    pub questions_a_day: u64,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -327,6 +334,11 @@ listen = [
 # every-seconds = 900
 # Whether a reader of a record with several purposes has to state one of them.
 # purpose-required = false
+
+# [match]
+# How many questions each other member may put to this one a day, whether it holds an identifier of
+# the lists that were loaded with `sealwire match load` (1 to 10000):
+# questions-a-day = 100
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

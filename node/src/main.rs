@@ -19,6 +19,7 @@ mod issue;
 mod journal;
 mod keys;
 mod locodes;
+mod matching;
 mod node;
 mod onward;
 mod principals;

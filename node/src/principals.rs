@@ -46,6 +46,8 @@ pub enum Right {
     /// Take records out for bodies that are no members: open single fields as a proof, export what
     /// originators let go. Not given unless asked for.
     Export,
+    /// Ask other members whether they hold identifiers. Not given unless asked for.
+    Match,
     /// As a program of another member: read checkpoints, tiles and the statements addressed to
     /// that member, and have its checkpoint cosigned. Stands alone.
     Mirror,
@@ -55,7 +57,8 @@ impl Right {
     /// The rights that a member's own people and programs are given at first.
     pub const OURS: [Self; 3] = [Self::Publish, Self::Read, Self::Audit];
     /// All rights.
-    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Audit, Self::Export, Self::Mirror];
+    pub const ALL: [Self; 6] =
+        [Self::Publish, Self::Read, Self::Audit, Self::Export, Self::Match, Self::Mirror];
 
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -64,6 +67,7 @@ impl Right {
             Self::Read => "read",
             Self::Audit => "audit",
             Self::Export => "export",
+            Self::Match => "match",
             Self::Mirror => "mirror",
         }
     }
@@ -91,7 +95,7 @@ impl FromStr for Right {
 pub enum PrincipalError {
     /// A word that is no right.
     #[error(
-        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit, export or mirror"
+        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit, export, match or mirror"
     )]
     Right {
         /// The word.

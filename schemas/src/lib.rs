@@ -13,6 +13,7 @@ mod class;
 pub mod codes;
 mod finding;
 mod form;
+pub mod identifier;
 mod kind;
 mod language;
 mod letters;

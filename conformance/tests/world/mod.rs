@@ -237,7 +237,7 @@ impl World {
             &[&["register", "add", "member", "--draft", text(&draft)], &introductions[..]].concat(),
         );
         let alerts = "lab-alert,consent-grant,withdrawal";
-        for (id, kind) in [(SUBSTANCES, alerts), (SEIZURES, "seizure-notice")] {
+        for (id, kind) in [(SUBSTANCES, alerts), (SEIZURES, "seizure-notice,assistance-request")] {
             let members = MEMBERS.get(..introductions.len()).expect("members").join(",");
             Self::community(text(&draft), id, kind, &members, &[]);
         }

@@ -20,6 +20,7 @@ mod import;
 mod init;
 mod inspect;
 mod keys;
+mod matching;
 mod onward;
 pub mod output;
 mod publish;
@@ -96,6 +97,10 @@ pub enum Command {
     Open(onward::OpenArgs),
     /// Write the records that a body outside the federation may get, as far as it may.
     Export(onward::ExportArgs),
+    /// Ask other members whether they hold an identifier, without showing them which; and say what
+    /// they may ask about here.
+    #[command(subcommand)]
+    Match(matching::MatchCommand),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
     /// Look at everything of a node that may be wrong, and say what to do about it.
@@ -167,6 +172,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Explain(args) => onward::explain(&args, output),
         Command::Open(args) => onward::open(&args, output),
         Command::Export(args) => onward::export(&args, output),
+        Command::Match(command) => matching::run(&command, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Unseal(args) => inspect::unseal(&args, output),

@@ -12,12 +12,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Client, Config, DEFAULT_EPOCH_DAYS, DEFAULT_GRACE_DAYS, DEFAULT_HTTP_LISTEN,
-    DEFAULT_P2P_LISTEN, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log, MAX_GRACE_DAYS,
-    MAX_P2P_LISTEN, MAX_READS_EVERY_SECS, Problem, Reads, Tls, is_file_name,
+    DEFAULT_P2P_LISTEN, DEFAULT_QUESTIONS_A_DAY, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log,
+    MAX_GRACE_DAYS, MAX_P2P_LISTEN, MAX_QUESTIONS_A_DAY, MAX_READS_EVERY_SECS, Problem, Reads, Tls,
+    is_file_name,
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 10] = [
+const KEYS: [(&str, &[&str]); 11] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
     ("keys", &["dir", "credential", "epoch-days", "grace-days"]),
@@ -26,6 +27,7 @@ const KEYS: [(&str, &[&str]); 10] = [
     ("p2p", &["listen"]),
     ("codes", &["un-locode"]),
     ("reads", &["every-seconds", "purpose-required"]),
+    ("match", &["questions-a-day"]),
     ("log", &["filter", "format"]),
     ("client", &["url", "token-file", "ca-certificate"]),
 ];
@@ -75,6 +77,9 @@ impl Walk<'_> {
         let p2p_listen = self.p2p(root);
         let locodes = self.optional_path(root, "codes", "un-locode", base);
         let reads = self.reads(root);
+        let (key, what) = (("match", "questions-a-day"), "it is no number of questions");
+        let (default, range) = (DEFAULT_QUESTIONS_A_DAY, 1..=MAX_QUESTIONS_A_DAY);
+        let questions_a_day = self.whole(root, key, what, default, range);
         let log = self.log(root);
         let client = self.client(root, base, http.as_ref());
         Some(Config {
@@ -90,6 +95,7 @@ impl Walk<'_> {
             client: client?,
             locodes: locodes?,
             reads: reads?,
+            questions_a_day: questions_a_day?,
             file: PathBuf::new(),
             lines: BTreeMap::new(),
         })

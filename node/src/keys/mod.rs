@@ -6,7 +6,8 @@
 //! has one key), *sign* (statements). Each is in
 //! `<use>.key`; one made later to take its place is in `<use>-<number>.key` beside it. There is one
 //! *seal* key per epoch, and with each epoch after the first a new *data* key: it protects what
-//! rests opened on this disk and leaves it never. The files are sealed under a passphrase
+//! rests opened on this disk and leaves it never. The *match* key of an epoch evaluates other
+//! members' questions ([`matching`]). The files are sealed under a passphrase
 //! ([`cover`]), or plain.
 //!
 //! This module knows nothing of the register, which says whose keys they are and from when on.
@@ -14,6 +15,7 @@
 mod cover;
 mod epoch;
 mod local;
+mod matching;
 mod passphrase;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use epoch::SealKeys;
 pub use epoch::{SealEpoch, Windows};
 pub use local::DataKey;
 use local::LocalKey;
+pub use matching::MatchKeys;
 pub use passphrase::{MIN_PASSPHRASE_CHARS, Passphrase, Source};
 
 /// The uses of the Ed25519 keys: one more key file is one more line.
@@ -156,6 +159,8 @@ pub struct Keys {
     pub seal: SealKeys,
     /// Protects what rests opened on this disk.
     pub data: DataKey,
+    /// Evaluate other members' questions, by epoch.
+    pub matching: MatchKeys,
     dir: PathBuf,
     cover: Cover,
 }
@@ -232,6 +237,7 @@ impl Keys {
             cosign_pq: read_cosign_pq(&cover, dir)?,
             sign: sign?,
             data: DataKey::new(data.collect()),
+            matching: MatchKeys::new(found_seeds(&cover, dir, "match")?),
             seal: epoch::read_all(&cover, dir)?,
             dir: dir.to_owned(),
             cover,
@@ -331,6 +337,15 @@ type Seeds = Vec<(u64, Zeroizing<[u8; 32]>)>;
 
 /// Every seed of a use by its number, oldest first; never none.
 fn read_seeds(cover: &Cover, dir: &Path, use_: &'static str) -> Result<Seeds, KeysError> {
+    let seeds = found_seeds(cover, dir, use_)?;
+    match seeds.is_empty() {
+        true => Err(KeysError::Missing { dir: dir.to_owned(), name: use_ }),
+        false => Ok(seeds),
+    }
+}
+
+/// The same of a use that need not have any.
+fn found_seeds(cover: &Cover, dir: &Path, use_: &str) -> Result<Seeds, KeysError> {
     let mut seeds = Vec::new();
     for name in cover::key_files(dir, "key")? {
         if let Some(number) = number_of(use_, &name) {
@@ -338,10 +353,7 @@ fn read_seeds(cover: &Cover, dir: &Path, use_: &'static str) -> Result<Seeds, Ke
         }
     }
     seeds.sort_by_key(|(number, _)| *number);
-    match seeds.is_empty() {
-        true => Err(KeysError::Missing { dir: dir.to_owned(), name: use_ }),
-        false => Ok(seeds),
-    }
+    Ok(seeds)
 }
 
 fn new_seed(cover: &Cover, dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, KeysError> {

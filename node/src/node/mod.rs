@@ -9,6 +9,7 @@ mod drafts;
 mod driver;
 mod epochs;
 mod guard;
+mod matching;
 mod metrics;
 mod peers;
 mod publish;
@@ -38,8 +39,9 @@ use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
 use crate::keys::{Keys, Source, Windows};
 use crate::locodes;
+use crate::matching::{Listed, Lists};
 use crate::refusal::Refusal;
-use crate::store::{KeptRead, ReadCursor};
+use crate::store::{KeptAsked, KeptRead, ReadCursor};
 use crate::tlog;
 
 pub use draft::{Preview, Submission};
@@ -47,6 +49,8 @@ use drafts::Drafts;
 pub use drafts::{Queued, Waiting};
 use driver::{Driver, Message, Snapshot};
 use guard::Guard;
+use matching::Matching;
+pub use matching::{Answers, Asking};
 use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
@@ -90,6 +94,7 @@ struct Inner {
     /// The version of the register that our log says is in force.
     announced: tokio::sync::Mutex<Option<u64>>,
     versions: Arc<Versions>,
+    matching: Arc<Matching>,
     windows: Windows,
     purpose_required: bool,
     consents: Consents,
@@ -120,6 +125,7 @@ pub async fn start(
     let mut keys = Keys::open(&config.keys_dir, passphrase).map_err(|e| Unusable(e.into()))?;
     let windows = Windows::of(&config.keys);
     keys.ensure_epoch(now / 1000, windows)?;
+    startup::ensure_match_key(&keys);
     startup::ensure_cosign_pq(&mut keys);
     let (mut writer, reader) = startup::open_store(config, &keys)?;
     let adopt::InForce { register, new, forks } =
@@ -181,6 +187,15 @@ pub async fn start(
         .context("cannot start the writer thread")?;
     let (versions, ahead) =
         Versions::new(Arc::clone(&context), handle.clone(), inputs.clone(), Arc::clone(&guard));
+    let lists = Lists::open(&config.data_dir, context.keys.data.clone())
+        .context("cannot read the lists of identifiers")?;
+    let matching = Matching::new(
+        Arc::clone(&context),
+        handle.clone(),
+        inputs.clone(),
+        lists,
+        config.questions_a_day,
+    );
     let peers = Peers::new(
         Arc::clone(&context),
         handle.clone(),
@@ -188,6 +203,7 @@ pub async fn start(
         Arc::clone(&counters),
         Arc::clone(&guard),
         Arc::clone(&versions),
+        Arc::clone(&matching),
     );
     let tasks = vec![
         tokio::spawn(Arc::clone(&peers).listen(events)),
@@ -210,6 +226,7 @@ pub async fn start(
         publisher,
         announced,
         versions,
+        matching,
         windows,
         purpose_required,
         consents: Consents::default(),
@@ -219,6 +236,8 @@ pub async fn start(
     tasks.push(tokio::spawn(node.clone().begin()));
     let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
     tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
+    let counting = Arc::clone(&node.inner);
+    tasks.push(tokio::spawn(async move { matching::count(&counting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");
     Ok((node, Running { gossip: handle, tasks, writer: Some(writer) }))
 }
@@ -340,6 +359,37 @@ impl NodeHandle {
     pub fn reads(&self, after: Option<ReadCursor>, limit: usize) -> Result<Vec<KeptRead>, Refusal> {
         let reads = self.inner.context.reader.reads(after, limit);
         reads
+            .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))
+    }
+
+    /// Asks members whether they hold identifiers.
+    pub async fn ask_members(&self, principal: &str, asking: Asking) -> Result<Answers, Refusal> {
+        self.inner.matching.ask(principal, asking).await
+    }
+
+    /// Takes a list of what others may match in a community, for these purposes.
+    pub fn load_list(
+        &self,
+        community: &str,
+        purposes: BTreeSet<String>,
+        text: &str,
+    ) -> Result<Listed, Refusal> {
+        matching::load(&self.inner, community, purposes, text)
+    }
+
+    /// What others may match, by community.
+    pub fn lists(&self) -> Vec<Listed> {
+        self.inner.matching.lists.all()
+    }
+
+    /// How many questions were put to whom or by whom and what for, in order, after a cursor.
+    pub fn matches(
+        &self,
+        after: Option<ReadCursor>,
+        limit: usize,
+    ) -> Result<Vec<KeptAsked>, Refusal> {
+        let matches = self.inner.context.reader.matches(after, limit);
+        matches
             .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))
     }
 

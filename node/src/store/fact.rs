@@ -16,6 +16,7 @@ use sealwire_wire::reads::Read;
 use crate::journal::Frame;
 
 use super::decision::Decision;
+use super::matches::Match;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ const DECISION: u8 = 9;
 const READ: u8 = 10;
 const READS: u8 = 11;
 const PQ_COSIGNATURE: u8 = 12;
+const MATCH: u8 = 20;
 
 /// Something that the node has verified or decided, and will not forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +144,8 @@ pub enum Fact {
         /// The reads: see [`sealwire_wire::reads`].
         part: Vec<u8>,
     },
+    /// Questions whether members hold identifiers.
+    Match(Match),
 }
 
 /// Why a frame is not a fact.
@@ -201,6 +205,7 @@ impl Fact {
                 (PARTS, vec![member(log), Value::from(*index), sealed_value(sealed)])
             }
             Self::Decision(decision) => (DECISION, decision.fields()),
+            Self::Match(fact) => (MATCH, fact.fields()),
             Self::Read { log, read } => (
                 READ,
                 vec![
@@ -299,6 +304,7 @@ impl Fact {
                 }
             }
             DECISION => Self::Decision(Decision::from_bytes(bytes)?),
+            MATCH => Self::Match(Match::from_bytes(bytes)?),
             READ => {
                 let names = ["log", "at", "by", "record", "class", "purpose"];
                 let mut fields = array("read", bytes, &names)?;

@@ -44,6 +44,10 @@ pub(super) mod row {
     pub const UNCOUNTED: u8 = b'V';
     pub const READS: u8 = b'y';
     pub const READS_OF: u8 = b'Y';
+    pub const MATCH: u8 = b'1';
+    pub const MATCH_DAY: u8 = b'3';
+    pub const MATCH_UNCOUNTED: u8 = b'5';
+    pub const MATCH_ENTRY: u8 = b'7';
 }
 
 /// Key of a row that belongs to a log.

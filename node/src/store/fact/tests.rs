@@ -1,7 +1,10 @@
 //! Facts are read back as they were written, and nothing else is read.
 
 use super::*;
+use crate::store::matches::Asked;
 use proptest::prelude::*;
+use sealwire_wire::message::About;
+use sealwire_wire::statement::MatchSide;
 
 fn facts() -> Vec<Fact> {
     let log: MemberId = "ID".parse().unwrap();
@@ -62,6 +65,21 @@ fn facts() -> Vec<Fact> {
                 purpose: "p".into(),
             },
         },
+        Fact::Match(Match::Asked(Asked {
+            side: MatchSide::Answered,
+            with: by.clone(),
+            at: 7,
+            by: "p".into(),
+            about: About { community: "c".into(), purpose: "p".into(), kind: "container".into() },
+            count: 3,
+        })),
+        Fact::Match(Match::Counted {
+            subject: RecordId::new(6, &[8; 10]),
+            side: MatchSide::Asked,
+            with: by.clone(),
+            day: 9,
+            count: 2,
+        }),
         Fact::Reads { subject: RecordId::new(6, &[8; 10]), log: by, count: 2, part: vec![4; 30] },
     ]
 }
@@ -89,14 +107,14 @@ fn refuses_unknown_kinds_and_cut_payloads() {
 proptest! {
     #[test]
     fn arbitrary_frames_never_panic(
-        kind in 0u8..15,
+        kind in 0u8..25,
         payload in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let _ = Fact::from_frame(&Frame { kind, payload });
     }
 
     #[test]
-    fn a_flipped_byte_never_panics(which in 0usize..15, at in 0usize..200, to in any::<u8>()) {
+    fn a_flipped_byte_never_panics(which in 0usize..17, at in 0usize..200, to in any::<u8>()) {
         let mut frame = facts().swap_remove(which).to_frame();
         if let Some(byte) = frame.payload.get_mut(at) {
             *byte = to;

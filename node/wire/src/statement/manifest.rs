@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cbor::{self, CborError, Encoded, Fields, Strict, Value};
 use crate::id::{Digest, MemberId, RecordId, WORD, is_word};
-use crate::seal::{AudienceId, SEAL_PUBLIC_LEN};
+use crate::oprf::ELEMENT_LEN;
+use crate::seal::AudienceId;
 
+use super::control::MatchesManifest;
 use super::{MAX_MANIFEST_BYTES, PROFILE, StatementError};
 
-const MANIFEST: &str = "manifest";
+pub(super) const MANIFEST: &str = "manifest";
 const MEMBER: &str = "a member id";
 /// What [`read_plain`] takes, in a map.
 const PLAIN_MAP: &str = "a map with text keys, of texts, integers, booleans, arrays and such maps";
@@ -50,6 +52,8 @@ pub enum Body {
     Register(RegisterManifest),
     /// How often restricted parts of one member's records were read.
     Reads(ReadsManifest),
+    /// How many questions were put to one member, or answered to it.
+    Matches(MatchesManifest),
 }
 
 /// The manifest of a record.
@@ -155,6 +159,8 @@ pub struct KeyManifest {
     pub from: u64,
     /// End of the epoch, seconds since 1970.
     pub until: u64,
+    /// Public half of the match key of the epoch: see [`crate::oprf`].
+    pub match_key: Option<[u8; ELEMENT_LEN]>,
 }
 
 /// The manifest of a register adoption.
@@ -197,10 +203,12 @@ impl Manifest {
             Body::Audience(audience) => Addressees::Named(&audience.to),
             Body::Key(_) | Body::Register(_) => Addressees::Federation,
             Body::Reads(reads) => Addressees::Named(&reads.to),
+            Body::Matches(matches) => Addressees::Named(&matches.to),
         }
     }
 
-    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`.
+    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`,
+    /// `matches`.
     pub fn kind(&self) -> &str {
         match &self.body {
             Body::Record(record) => &record.kind,
@@ -208,6 +216,7 @@ impl Manifest {
             Body::Key(_) => "key",
             Body::Register(_) => "register",
             Body::Reads(_) => "reads",
+            Body::Matches(_) => "matches",
         }
     }
 
@@ -233,17 +242,13 @@ impl Manifest {
                 ("commitment", cbor::bytes(audience.commitment.0)),
                 ("until", Value::from(audience.until)),
             ],
-            Body::Key(key) => vec![
-                ("epoch", Value::from(key.epoch)),
-                ("public", cbor::bytes(key.public.as_slice())),
-                ("from", Value::from(key.from)),
-                ("until", Value::from(key.until)),
-            ],
+            Body::Key(key) => key.fields(),
             Body::Register(adopted) => vec![
                 ("version", Value::from(adopted.version)),
                 ("digest", cbor::bytes(adopted.digest.0)),
             ],
             Body::Reads(reads) => reads.fields(),
+            Body::Matches(matches) => matches.fields(),
         });
         Value::Map(fields.into_iter().map(|(k, v)| (Value::from(k), v)).collect())
     }
@@ -272,67 +277,17 @@ impl Manifest {
                 commitment: Digest(fields.take_fixed("commitment")?),
                 until: fields.take_u64("until")?,
             }),
-            "key" => Body::Key(KeyManifest {
-                epoch: fields.take_u64("epoch")?,
-                public: fields.take_fixed::<SEAL_PUBLIC_LEN>("public")?.to_vec(),
-                from: fields.take_u64("from")?,
-                until: fields.take_u64("until")?,
-            }),
+            "key" => Body::Key(KeyManifest::read(&mut fields)?),
             "register" => Body::Register(RegisterManifest {
                 version: fields.take_u64("version")?,
                 digest: Digest(fields.take_fixed("digest")?),
             }),
             "reads" => Body::Reads(ReadsManifest::read(&mut fields)?),
+            "matches" => Body::Matches(MatchesManifest::read(&mut fields)?),
             _ => Body::Record(RecordManifest::read(kind, &mut fields)?),
         };
         fields.finish()?;
         Ok(Self { federation, register, nonce, heads, body })
-    }
-}
-
-impl ReadsManifest {
-    fn fields(&self) -> Vec<(&'static str, Value)> {
-        let counts = self.counts.iter().map(|(record, classes)| {
-            let classes = classes.iter();
-            let classes = classes.map(|(c, count)| (Value::from(c.as_str()), Value::from(*count)));
-            (Value::Text(record.to_string()), Value::Map(classes.collect()))
-        });
-        vec![
-            ("to", members_value(&self.to)),
-            ("from", Value::from(self.from)),
-            ("until", Value::from(self.until)),
-            ("counts", Value::Map(counts.collect())),
-            ("commitment", cbor::bytes(self.commitment.0)),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> Result<Self, CborError> {
-        const COUNTS: &str = "a map from record ids to maps from classes to counts above 0";
-        let bad = || cbor::shape(MANIFEST, "counts", COUNTS);
-        let reads = Self {
-            to: read_members(fields.take("to")?)?,
-            from: fields.take_u64("from")?,
-            until: fields.take_u64("until")?,
-            counts: read_map(&mut fields.take("counts")?, "counts", |record, classes| {
-                let classes = read_map(classes, "counts", |class, count| {
-                    let count = count.unsigned("counts").ok();
-                    Ok((class.to_owned(), count.filter(|count| *count > 0).ok_or_else(bad)?))
-                })?;
-                let record = record.parse().map_err(|_| bad())?;
-                if classes.is_empty() { Err(bad()) } else { Ok((record, classes)) }
-            })?,
-            commitment: Digest(fields.take_fixed("commitment")?),
-        };
-        if reads.to.len() != 1 {
-            return Err(cbor::shape(MANIFEST, "to", "one member id"));
-        }
-        if reads.counts.is_empty() {
-            return Err(bad());
-        }
-        if reads.from > reads.until {
-            return Err(cbor::shape(MANIFEST, "until", "not before `from`"));
-        }
-        Ok(reads)
     }
 }
 
@@ -411,11 +366,11 @@ pub enum Addressees<'a> {
     Federation,
 }
 
-fn members_value(members: &BTreeSet<MemberId>) -> Value {
+pub(super) fn members_value(members: &BTreeSet<MemberId>) -> Value {
     Value::Array(members.iter().map(|m| Value::from(m.as_str())).collect())
 }
 
-fn read_members(mut list: Strict<'_>) -> Result<BTreeSet<MemberId>, CborError> {
+pub(super) fn read_members(mut list: Strict<'_>) -> Result<BTreeSet<MemberId>, CborError> {
     let expected = "member ids in order, each once, at least one";
     let bad = || cbor::shape(MANIFEST, "to", expected);
     let cbor::Head::Array(len) = list.untagged()? else { return Err(bad()) };
@@ -474,7 +429,7 @@ fn parse_member(text: &str) -> Result<MemberId, CborError> {
     text.parse().map_err(|_| cbor::shape(MANIFEST, "member", MEMBER))
 }
 
-fn read_map<'a, K: Ord, V>(
+pub(super) fn read_map<'a, K: Ord, V>(
     map: &mut Strict<'a>,
     field: &'static str,
     mut read: impl FnMut(&'a str, &mut Strict<'a>) -> Result<(K, V), CborError>,
