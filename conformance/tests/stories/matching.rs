@@ -163,6 +163,12 @@ fn a_member_learns_whether_another_holds_a_container_and_both_logs_count_the_que
     let said_of = ["side", "member", "principal", "community", "purpose", "type", "count"];
     let expected = json!(["asked", "SG", "targeting", SEIZURES, PURPOSE, "container", 2]);
     assert_eq!(json!(said_of.map(|key| row[key].clone())), expected, "{row}");
+    let told = run(&["match", "log", "--config", text(&config)]);
+    let line = format!("asked SG 2 container in {SEIZURES} for {PURPOSE} by targeting");
+    assert!(said(&told).contains(&line), "{}", said(&told));
+    let lists = run(&["match", "lists", "--config", text(&sg.config())]);
+    let line = format!("{SEIZURES}: 1 container, 1 vessel; for {PURPOSE}");
+    assert!(said(&lists).contains(&line), "{}", said(&lists));
     assert!(kept(sg)[0].get("principal").is_none(), "the responder knows no principal");
     for (node, before) in [(id, sizes.0), (sg, sizes.1)] {
         until("entry that counts questions", || {
@@ -360,6 +366,12 @@ fn a_suspended_member_is_asked_nothing_and_answered_nothing() {
     assert_eq!(theirs.with(403)["code"], "member-not-active");
 }
 
+/// A day that is not over when this test is.
+fn in_a_month() -> String {
+    let told = Command::new("date").args(["-u", "-d", "+30 days", "+%F"]).output().unwrap();
+    String::from_utf8(told.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
 fn a_hit_opens_an_assistance_request_to_the_member_that_has_it() {
     let world = World::started();
@@ -367,10 +379,16 @@ fn a_hit_opens_an_assistance_request_to_the_member_that_has_it() {
     let id = world.node("ID");
     let mut template = example("assistance-request-01-refrigerants.json");
     template.as_object_mut().unwrap().remove("consignment");
-    template["handling"]["reviewDate"] = json!("2099-01-01");
-    template["handling"]["retainUntil"] = json!("2099-01-02");
-    template["handling"]["feedbackDue"] = json!("2098-01-01");
-    template["replyDue"] = json!("2098-01-01");
+    let later = [
+        "/handling/feedbackDue",
+        "/handling/reviewDate",
+        "/handling/retainUntil",
+        "/replyDue",
+        "/interimReplyDue",
+    ];
+    for pointer in later {
+        *template.pointer_mut(pointer).unwrap() = json!(in_a_month());
+    }
     let file = world.dir().join("request.json");
     fs::write(&file, template.to_string()).unwrap();
     let (config, token) = (id.config(), world.dir().join("both.token"));

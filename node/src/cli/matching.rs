@@ -433,6 +433,16 @@ mod tests {
             include_bytes!("../../../schemas/examples/assistance-request-01-refrigerants.json");
         let Value::Object(mut template) = serde_json::from_slice(bytes).unwrap() else { panic!() };
         template.remove("consignment");
+        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let day = |days: i64| json!(today.saturating_add(jiff::Span::new().days(days)).to_string());
+        let later = day(30);
+        for (key, value) in [("replyDue", later.clone()), ("interimReplyDue", later.clone())] {
+            template.insert(key.to_owned(), value);
+        }
+        let handling = template["handling"].as_object_mut().unwrap();
+        handling.insert("feedbackDue".to_owned(), later);
+        handling.insert("reviewDate".to_owned(), day(300));
+        handling.insert("retainUntil".to_owned(), day(301));
         for (kind, identifier, at) in [
             (IdentifierType::Container, "MSKU6011672", "/consignment/transportEquipment/0/id"),
             (IdentifierType::Vessel, "9074729", "/consignment/borderTransportMeans/imoNumber"),

@@ -39,9 +39,9 @@ use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
 use crate::keys::{Keys, Source, Windows};
 use crate::locodes;
-use crate::matching::{Listed, Lists};
+use crate::matching::Lists;
 use crate::refusal::Refusal;
-use crate::store::{KeptAsked, KeptRead, ReadCursor};
+use crate::store::{KeptRead, ReadCursor};
 use crate::tlog;
 
 pub use draft::{Preview, Submission};
@@ -359,37 +359,6 @@ impl NodeHandle {
     pub fn reads(&self, after: Option<ReadCursor>, limit: usize) -> Result<Vec<KeptRead>, Refusal> {
         let reads = self.inner.context.reader.reads(after, limit);
         reads
-            .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))
-    }
-
-    /// Asks members whether they hold identifiers.
-    pub async fn ask_members(&self, principal: &str, asking: Asking) -> Result<Answers, Refusal> {
-        self.inner.matching.ask(principal, asking).await
-    }
-
-    /// Takes a list of what others may match in a community, for these purposes.
-    pub fn load_list(
-        &self,
-        community: &str,
-        purposes: BTreeSet<String>,
-        text: &str,
-    ) -> Result<Listed, Refusal> {
-        matching::load(&self.inner, community, purposes, text)
-    }
-
-    /// What others may match, by community.
-    pub fn lists(&self) -> Vec<Listed> {
-        self.inner.matching.lists.all()
-    }
-
-    /// How many questions were put to whom or by whom and what for, in order, after a cursor.
-    pub fn matches(
-        &self,
-        after: Option<ReadCursor>,
-        limit: usize,
-    ) -> Result<Vec<KeptAsked>, Refusal> {
-        let matches = self.inner.context.reader.matches(after, limit);
-        matches
             .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))
     }
 

@@ -18,15 +18,15 @@ use sealwire_wire::oprf::Scope;
 use sealwire_wire::statement::MAX_MATCH_ROWS;
 use tokio::sync::mpsc;
 
-use super::Inner;
 use super::driver::{Message, unix_ms};
 use super::publish::{log, log_by};
+use super::{Inner, NodeHandle};
 use crate::context::Context;
 use crate::exchange::Unit;
 use crate::matching::{Listed, Lists, Sets};
 use crate::refusal::Refusal;
 use crate::release;
-use crate::store::{Asked, Fact, Match};
+use crate::store::{Asked, Fact, KeptAsked, Match, ReadCursor};
 
 pub use asking::{Answers, Asking};
 
@@ -107,8 +107,41 @@ impl Matching {
     }
 }
 
+impl NodeHandle {
+    /// Asks members whether they hold identifiers.
+    pub async fn ask_members(&self, principal: &str, asking: Asking) -> Result<Answers, Refusal> {
+        self.inner.matching.ask(principal, asking).await
+    }
+
+    /// Takes a list of what others may match in a community, for these purposes.
+    pub fn load_list(
+        &self,
+        community: &str,
+        purposes: BTreeSet<String>,
+        text: &str,
+    ) -> Result<Listed, Refusal> {
+        load(&self.inner, community, purposes, text)
+    }
+
+    /// What others may match, by community.
+    pub fn lists(&self) -> Vec<Listed> {
+        self.inner.matching.lists.all()
+    }
+
+    /// How many questions were put to whom or by whom and what for, in order, after a cursor.
+    pub fn matches(
+        &self,
+        after: Option<ReadCursor>,
+        limit: usize,
+    ) -> Result<Vec<KeptAsked>, Refusal> {
+        let matches = self.inner.context.reader.matches(after, limit);
+        matches
+            .map_err(|cause| Refusal::fault("store-fault", cause.to_string(), "see the node's log"))
+    }
+}
+
 /// Takes a list of what others may match in a community, for these purposes of its agreement.
-pub fn load(
+fn load(
     inner: &Inner,
     community: &str,
     purposes: BTreeSet<String>,
