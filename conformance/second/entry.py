@@ -287,12 +287,33 @@ def read_counts(value: Any) -> None:
             need(uint(count) > 0, "a count of nothing")
 
 
+def side(value: Any) -> None:
+    need(text(value) in ("asked", "answered"), "neither asked nor answered")
+
+
+def match_counts(value: Any) -> None:
+    """Counts above 0 by community, purpose and type of identifier."""
+    rows = 0
+    for community, purposes in typed(value, dict).items():
+        kind(community)
+        need(len(typed(purposes, dict)) > 0, "no purpose")
+        for purpose, types in purposes.items():
+            kind(purpose)
+            need(len(typed(types, dict)) > 0, "no type")
+            for of, count in types.items():
+                kind(of)
+                need(uint(count) > 0, "a count of nothing")
+                rows += 1
+    need(1 <= rows <= 64, "no counts, or too many")
+
+
 # A field has the same form in every body that has it.
 FORMS = (
-    dict.fromkeys(("profile", "register", "until", "epoch", "from", "version"), uint)
+    dict.fromkeys(("profile", "register", "until", "epoch", "from", "version", "day"), uint)
     | dict.fromkeys(("federation", "community", "schema"), text)
     | dict.fromkeys(("nonce", "schemaDigest", "commitment", "digest"), partial(octets, length=32))
     | {"audience": partial(octets, length=16), "public": partial(octets, length=1216)}
+    | {"match": partial(octets, length=32), "side": side}
     | {"heads": heads, "to": members, "parts": parts, "relation": relation}
     | {"codeLists": code_lists, "handling": handling, "kind": kind, "counts": read_counts}
 )
@@ -304,7 +325,9 @@ CONTROL = {
     "register": {"version", "digest"},
     "reads": {"to", "from", "until", "counts", "commitment"},
     "dummy": set(),
+    "matches": {"to", "side", "day", "counts"},
 }
+OPTIONAL = {"key": frozenset({"match"})}
 
 
 def read_manifest(payload: bytes) -> dict:
@@ -313,13 +336,16 @@ def read_manifest(payload: bytes) -> dict:
     if body is None:
         fields(manifest, HEAD | RECORD, frozenset({"to", "relation"}))
     else:
-        fields(manifest, HEAD | body)
+        fields(manifest, HEAD | body, OPTIONAL.get(manifest["kind"], frozenset()))
+    forms = FORMS | ({"counts": match_counts} if manifest["kind"] == "matches" else {})
     for name, value in manifest.items():
-        FORMS[name](value)
+        forms[name](value)
     need(manifest["profile"] == 1, "another profile")
     if manifest["kind"] == "reads":
         need(len(manifest["to"]) == 1, "reads of more than one member's records")
         need(manifest["from"] <= manifest["until"], "a time that ends before it begins")
+    if manifest["kind"] == "matches":
+        need(len(manifest["to"]) == 1, "questions to or from more than one member")
     return manifest
 
 

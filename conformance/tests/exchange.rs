@@ -24,6 +24,7 @@ mod stories {
     mod judges;
     mod kept;
     mod keys;
+    mod matching;
     mod mirror;
     mod onward;
     mod openings;

@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["node"],
     &["onward", "delivery"],
     &["explain", "feed", "tlog", "export"],
-    &["consent", "sync"],
+    &["consent", "matching", "sync"],
     &["amend", "exchange", "backup"],
     &["context"],
     &["admit", "forget", "issue", "unseal"],
@@ -72,6 +72,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tokio-stream", &["sealwire"]),
     ("tracing", &["sealwire", "sealwire-gossip"]),
     ("ureq", &["sealwire"]),
+    ("voprf", &["sealwire-wire"]),
 ];
 
 /// Longest source file, in lines.

@@ -236,7 +236,7 @@ pub fn admit(
         Body::Key(key) => SealPublicKey::from_bytes(&key.public)
             .map(|_| ())
             .map_err(|e| Refusal::new("seal-key-invalid", 422, e.to_string(), "make a new key")),
-        Body::Register(_) | Body::Reads(_) | Body::Dummy => Ok(()),
+        Body::Register(_) | Body::Reads(_) | Body::Dummy | Body::Matches(_) => Ok(()),
     }
 }
 

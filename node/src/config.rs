@@ -49,6 +49,10 @@ pub const DEFAULT_TICK_ENTRIES: u64 = 4;
 pub const MIN_TICK_ENTRIES: u64 = 2;
 /// See [`DEFAULT_TICK_ENTRIES`].
 pub const MAX_TICK_ENTRIES: u64 = 256;
+/// How many questions each other member may put to this one a day unless told otherwise.
+pub const DEFAULT_QUESTIONS_A_DAY: u64 = 100;
+/// Most questions a day that can be allowed: more would let a member try out what is listed.
+pub const MAX_QUESTIONS_A_DAY: u64 = 10_000;
 /// Where the HTTP interface listens unless told otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:8443";
 /// Where the node listens for peers unless told otherwise.
@@ -86,6 +90,9 @@ pub struct Config {
     pub forget_every: Duration,
     /// The fixed publishing tick.
     pub traffic: Option<Traffic>,
+    /// How many questions each other member may put to this one a day, whether it holds
+    /// identifiers.
+    pub questions_a_day: u64,
     file: PathBuf,
     lines: BTreeMap<String, usize>,
 }
@@ -428,6 +435,11 @@ listen = [
 # tick, and dummies that say nothing and are for nobody fill it. Its growth tells others nothing then.
 # tick = "10s"
 # entries = 4
+
+# [match]
+# How many questions each other member may put to this one a day, whether it holds an identifier of
+# the lists that were loaded with `sealwire match load` (1 to 10000):
+# questions-a-day = 100
 
 [log]
 # Logs go to standard error. error, warn, info, debug or trace; also per part: "info,libp2p=warn".

@@ -43,6 +43,7 @@ pub struct Context {
     locodes: Option<Locodes>,
     register: RwLock<Arc<Register>>,
     seal_keys: RwLock<BTreeMap<MemberId, (u64, SealPublicKey)>>,
+    match_keys: RwLock<BTreeMap<MemberId, (u64, [u8; 32])>>,
     heads: RwLock<BTreeMap<MemberId, Head>>,
     own_audiences: RwLock<BTreeMap<AudienceId, (String, BTreeSet<MemberId>)>>,
     missed: RwLock<BTreeMap<AudienceId, (MemberId, u64)>>,
@@ -69,6 +70,7 @@ impl Context {
             locodes,
             register: RwLock::new(Arc::new(register)),
             seal_keys: RwLock::default(),
+            match_keys: RwLock::default(),
             heads: RwLock::default(),
             own_audiences: RwLock::default(),
             missed: RwLock::default(),
@@ -218,6 +220,16 @@ impl Context {
         keys.get(&self.own).map(|(epoch, _)| *epoch)
     }
 
+    /// The match key that a member's log announces for its newest epoch, with the epoch's number.
+    pub fn match_key(&self, member: &MemberId) -> Option<(u64, [u8; 32])> {
+        self.match_keys.read().unwrap_or_else(PoisonError::into_inner).get(member).copied()
+    }
+
+    /// The match key of ours that our log is to announce with the seal key of an epoch.
+    pub fn own_match_key(&self, epoch: u64) -> Option<[u8; 32]> {
+        self.keys.matching.public().filter(|(of, _)| *of == epoch).map(|(_, key)| key)
+    }
+
     /// The facts that keep every audience secret under the newest data key which now rests under
     /// an older one. A secret that opens no more is left as it is.
     pub fn kept_again(&self) -> Vec<Fact> {
@@ -238,6 +250,11 @@ impl Context {
         let mut keys = self.seal_keys.write().unwrap_or_else(PoisonError::into_inner);
         if keys.get(member).is_none_or(|(epoch, _)| *epoch <= key.epoch) {
             keys.insert(member.clone(), (key.epoch, public));
+            let mut keys = self.match_keys.write().unwrap_or_else(PoisonError::into_inner);
+            match key.match_key {
+                Some(public) => keys.insert(member.clone(), (key.epoch, public)),
+                None => keys.remove(member),
+            };
         }
     }
 

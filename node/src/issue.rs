@@ -20,13 +20,14 @@ use sealwire_wire::seal::{
 use sealwire_wire::signer::{Ed25519Signer as _, NoSignature};
 use sealwire_wire::statement::{
     AudienceManifest, AuthenticStatement, Body, Claims, Denial, Head, KeyManifest, Manifest,
-    PartRef, RecordManifest, RegisterManifest, Relation, StatementError,
+    MatchCounts, MatchesManifest, PartRef, RecordManifest, RegisterManifest, Relation,
+    StatementError,
 };
 
 use crate::keys::{DataKey, Key, SealEpoch};
 use crate::refusal::Refusal;
 use crate::release::Plan;
-use crate::store::Fact;
+use crate::store::{Asked, Fact, Match};
 
 /// How long an audience secret is used, in seconds.
 pub const AUDIENCE_LIFETIME_SECS: u64 = 24 * 3600;
@@ -247,14 +248,20 @@ impl Issuer {
         }
     }
 
-    /// Announces a seal key.
-    pub fn key(&self, now: &Now, epoch: &SealEpoch) -> Result<Issued, Refusal> {
+    /// Announces a seal key, and with it the match key of the same epoch.
+    pub fn key(
+        &self,
+        now: &Now,
+        epoch: &SealEpoch,
+        match_key: Option<[u8; 32]>,
+    ) -> Result<Issued, Refusal> {
         let public = epoch.key.public().map_err(|e| internal(&e.to_string()))?;
         let body = Body::Key(KeyManifest {
             epoch: epoch.epoch,
             public: public.as_bytes().to_vec(),
             from: epoch.from,
             until: epoch.until,
+            match_key,
         });
         let statement = self.sign(now, new_id(now.unix_ms), body)?;
         Ok(Issued { statement, sealed: BTreeMap::new() })
@@ -288,6 +295,25 @@ impl Issuer {
         let statement = self.sign(now, subject, Body::Reads(manifest))?;
         let (log, count, part) = (of.clone(), reads.len() as u64, part.to_bytes());
         let kept = Fact::Reads { subject, log, count, part };
+        Ok(Some((Issued { statement, sealed: BTreeMap::new() }, kept)))
+    }
+
+    /// Counts questions with one member on one day, each of [`asked`](Asked) in this entry alone.
+    pub fn matches(&self, now: &Now, asked: &[Asked]) -> Result<Option<(Issued, Fact)>, Refusal> {
+        let Some(first) = asked.first() else { return Ok(None) };
+        let (side, with, day) = (first.side, first.with.clone(), first.day());
+        let mut counts = MatchCounts::new();
+        for Asked { about, count, .. } in asked {
+            let purposes = counts.entry(about.community.clone()).or_default();
+            let kinds = purposes.entry(about.purpose.clone()).or_default();
+            *kinds.entry(about.kind.clone()).or_default() += *count;
+        }
+        let to = BTreeSet::from([with.clone()]);
+        let subject = new_id(now.unix_ms);
+        let body = Body::Matches(MatchesManifest { to, side, day, counts });
+        let statement = self.sign(now, subject, body)?;
+        let count = asked.len() as u64;
+        let kept = Fact::Match(Match::Counted { subject, side, with, day, count });
         Ok(Some((Issued { statement, sealed: BTreeMap::new() }, kept)))
     }
 

@@ -21,6 +21,7 @@ mod issue;
 mod journal;
 mod keys;
 mod locodes;
+mod matching;
 mod node;
 mod onward;
 mod principals;

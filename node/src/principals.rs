@@ -49,6 +49,8 @@ pub enum Right {
     /// Erase parts of records, place and lift legal holds, decide on reviews. Not given unless asked
     /// for.
     Erase,
+    /// Ask other members whether they hold identifiers. Not given unless asked for.
+    Match,
     /// As a program of another member: read checkpoints, tiles and the statements addressed to
     /// that member, and have its checkpoint cosigned. Stands alone.
     Mirror,
@@ -60,8 +62,15 @@ impl Right {
     /// The rights of people who see what becomes of records.
     pub const PEOPLE: [Self; 4] = [Self::Publish, Self::Read, Self::Audit, Self::Erase];
     /// All rights.
-    pub const ALL: [Self; 6] =
-        [Self::Publish, Self::Read, Self::Audit, Self::Export, Self::Erase, Self::Mirror];
+    pub const ALL: [Self; 7] = [
+        Self::Publish,
+        Self::Read,
+        Self::Audit,
+        Self::Export,
+        Self::Erase,
+        Self::Match,
+        Self::Mirror,
+    ];
 
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -71,6 +80,7 @@ impl Right {
             Self::Audit => "audit",
             Self::Export => "export",
             Self::Erase => "erase",
+            Self::Match => "match",
             Self::Mirror => "mirror",
         }
     }
@@ -98,7 +108,7 @@ impl FromStr for Right {
 pub enum PrincipalError {
     /// A word that is no right.
     #[error(
-        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit, export or mirror"
+        "cannot give right {found:?}: there is none of that name\nhint: publish, read, audit, export, match or mirror"
     )]
     Right {
         /// The word.

@@ -163,6 +163,10 @@ pub fn serve(
         Request::Register { version, digest } => {
             (registers::following(context, version, &digest), None)
         }
+        // Answered beside this: their answers wait for what must be durable first.
+        Request::MatchTags { .. } | Request::Match(_) => {
+            (refused("match-not-offered", "cannot answer: nothing may be matched here"), None)
+        }
         Request::Rewrap { audience } => (rewrapped(context, asker, &audience), None),
         Request::Consistency { log, size } => {
             (evidence::served_consistency(context, &log, size), None)

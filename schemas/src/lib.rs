@@ -14,6 +14,7 @@ pub mod codes;
 mod correction;
 mod finding;
 mod form;
+pub mod identifier;
 mod kind;
 mod language;
 mod letters;

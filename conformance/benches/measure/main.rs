@@ -8,6 +8,7 @@
 //! reads them, and the public libraries of formats and standard.
 
 mod client;
+mod matching;
 mod pipeline;
 mod process;
 mod scale;
@@ -126,6 +127,9 @@ impl Run<'_> {
             let first = self.meet()?;
             self.one_at_a_time(&first)?;
             return self.in_flight(&first);
+        }
+        if only("matching") {
+            return matching::run(self.binary, self.dir, [self.first, self.second], self.cores);
         }
         standard::compiled(self.compiled)?;
         standard::validate(&self.record)?;

@@ -98,6 +98,7 @@ pub fn found(binary: &Path, dir: &Path, record: &Value) -> anyhow::Result<(Vec<P
     let purposes = record.pointer("/handling/purpose").and_then(Value::as_array);
     let purposes: Vec<&str> = purposes.into_iter().flatten().filter_map(Value::as_str).collect();
     let kind = record.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let kinds = format!("{kind},assistance-request");
     done(
         binary,
         &[
@@ -115,7 +116,7 @@ pub fn found(binary: &Path, dir: &Path, record: &Value) -> anyhow::Result<(Vec<P
             "--members",
             &MEMBERS.join(","),
             "--kinds",
-            kind,
+            &kinds,
             "--classes",
             "open,core,operational,commercial,nominal,text",
             "--tlp",
@@ -135,6 +136,13 @@ pub fn found(binary: &Path, dir: &Path, record: &Value) -> anyhow::Result<(Vec<P
     let shown = done(binary, &["register", "show", &out])?;
     let digest = shown.get("digest").and_then(Value::as_str).context("no register digest")?;
     Ok((places, digest.to_owned()))
+}
+
+/// A token of a new principal with one right.
+pub fn token(binary: &Path, place: &Place, name: &str, right: &str) -> anyhow::Result<String> {
+    let config = text(&place.dir.join("sealwire.toml"))?;
+    let made = done(binary, &["token", "new", name, "--rights", right, "--config", &config])?;
+    made.get("token").and_then(Value::as_str).map(str::to_owned).context("no token")
 }
 
 fn init(binary: &Path, around: &Path, member: &str) -> anyhow::Result<Place> {
@@ -231,10 +239,15 @@ impl Node {
 
     /// A connection that is kept.
     pub fn connect(&self) -> anyhow::Result<Connection> {
+        self.connect_as(&self.token)
+    }
+
+    /// The same with another token.
+    pub fn connect_as(&self, token: &str) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Connection { stream: BufReader::new(stream), token: self.token.clone() })
+        Ok(Connection { stream: BufReader::new(stream), token: token.to_owned() })
     }
 
     /// Where its interface listens.

@@ -19,15 +19,18 @@ use sealwire_wire::cose_receipt::Export;
 use sealwire_wire::field_proof::{FieldProof, OpenedPart};
 use sealwire_wire::id::{Digest, MemberId, RecordId};
 use sealwire_wire::merkle;
-use sealwire_wire::message::{Announcement, Consistency, Item, Range, Request, Response};
+use sealwire_wire::message::{
+    About, Announcement, Blinded, Consistency, Item, Range, Request, Response, Tags,
+};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::receipt::Receipt;
 use sealwire_wire::seal::{
     AudienceContext, AudienceSecret, PartContext, SealSecretKey, seal_part, wrap,
 };
 use sealwire_wire::statement::{
-    AudienceManifest, Body, Claims, Denial, Head, KeyManifest, Manifest, PartRef, ReadsManifest,
-    RecordManifest, RegisterManifest, Relation, RelationVerb, leaf_data, sign,
+    AudienceManifest, Body, Claims, Denial, Head, KeyManifest, Manifest, MatchSide,
+    MatchesManifest, PartRef, ReadsManifest, RecordManifest, RegisterManifest, Relation,
+    RelationVerb, leaf_data, sign,
 };
 
 /// Every file that there is; a file that is not listed fails the run.
@@ -150,6 +153,7 @@ fn bodies() -> Vec<Body> {
             public: seal_key.as_bytes().to_vec(),
             from: 1_790_000_000,
             until: 1_792_678_400,
+            match_key: Some([9; 32]),
         }),
         Body::Register(RegisterManifest { version: 2, digest: Digest([8; 32]) }),
         Body::Dummy,
@@ -159,6 +163,18 @@ fn bodies() -> Vec<Body> {
             until: 1_790_000_900,
             counts: BTreeMap::from([(record(), BTreeMap::from([("nominal".to_owned(), 3)]))]),
             commitment: Digest([9; 32]),
+        }),
+        Body::Matches(MatchesManifest {
+            to: BTreeSet::from([member("SG")]),
+            side: MatchSide::Asked,
+            day: 20_717,
+            counts: BTreeMap::from([(
+                "substances".to_owned(),
+                BTreeMap::from([(
+                    "risk-analysis".to_owned(),
+                    BTreeMap::from([("container".to_owned(), 3)]),
+                )]),
+            )]),
         }),
     ]
 }
@@ -222,7 +238,7 @@ fn parts_and_commitments_are_as_their_grammars_say() {
 }
 
 #[test]
-fn statements_of_all_five_bodies_are_as_their_grammar_says() {
+fn statements_of_all_bodies_are_as_their_grammar_says() {
     for body in bodies() {
         let bytes = statement(body);
         accepts("statement", &bytes);
@@ -286,6 +302,14 @@ fn sealed_bytes_are_as_their_grammars_say() {
     refuses("sealed-part", &bytes, "an audience in the place of a part");
 }
 
+fn about() -> About {
+    About {
+        community: "substances".to_owned(),
+        purpose: "risk-analysis".to_owned(),
+        kind: "container".to_owned(),
+    }
+}
+
 fn items() -> Vec<Item> {
     vec![
         Item {
@@ -313,6 +337,8 @@ fn requests_are_as_their_grammar_says() {
         Request::Rewrap { audience: [1; 16] },
         Request::Consistency { log: "SG".parse().unwrap(), size: 7 },
         Request::Register { version: 2, digest: Digest([1; 32]) },
+        Request::MatchTags { about: about(), have: 0 },
+        Request::Match(Blinded { about: about(), serial: 5, elements: vec![[7; 32]] }),
         Request::Quarantined { index: 1, code: "c".to_owned(), text: "t".to_owned() },
     ] {
         accepts("message", &request.to_bytes());
@@ -350,6 +376,8 @@ fn responses_are_as_their_grammar_says() {
             proof: vec![Digest([3; 32])],
         }),
         Response::Registers(vec![vec![1], vec![2]]),
+        Response::MatchTags(Tags { epoch: 1, day: 2, serial: 3, tags: vec![0; 16] }),
+        Response::Matched(vec![[7; 32]], [9; 64]),
     ] {
         accepts("message", &response.to_bytes());
     }

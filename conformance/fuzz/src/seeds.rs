@@ -12,7 +12,9 @@ use sealwire_wire::cbor::{self, Value};
 use sealwire_wire::checkpoint::{Checkpoint, sign};
 use sealwire_wire::evidence::Fork;
 use sealwire_wire::id::Digest;
-use sealwire_wire::message::{Announcement, Consistency, Item, Range, Request, Response};
+use sealwire_wire::message::{
+    About, Announcement, Blinded, Consistency, Item, Range, Request, Response, Tags,
+};
 use sealwire_wire::part::{Disclosure, Part};
 use sealwire_wire::statement::Denial;
 use sealwire_wire::witness::AddCheckpoint;
@@ -171,6 +173,13 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         root: *keys::commitment(),
         proof: vec![*keys::commitment()],
     };
+    let about = About {
+        community: "substances".to_owned(),
+        purpose: "risk-analysis".to_owned(),
+        kind: "container".to_owned(),
+    };
+    let blinded = Blinded { about: about.clone(), serial: 7, elements: vec![[9; 32]; 2] };
+    let tags = Tags { epoch: 1, day: 20_000, serial: 7, tags: vec![9; 24] };
     let requests = [
         Request::Head(log.clone()),
         Request::Pull { log: log.clone(), from: item.index },
@@ -181,6 +190,8 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Request::Rewrap { audience: keys::AUDIENCE },
         Request::Consistency { log: keys::originator().clone(), size: 3 },
         Request::Register { version: 1, digest: Digest([1; 32]) },
+        Request::MatchTags { about, have: 0 },
+        Request::Match(blinded),
         Request::Quarantined { index: item.index, code: code.clone(), text: text.clone() },
     ];
     let responses = [
@@ -193,6 +204,8 @@ fn messages(item: Item) -> Vec<Vec<u8>> {
         Response::Wrapped(vec![9; 40]),
         Response::Consistency(consistency),
         Response::Registers(vec![b"{}".to_vec(); 2]),
+        Response::MatchTags(tags),
+        Response::Matched(vec![[9; 32]; 2], [7; 64]),
     ];
     let requests = requests.iter().map(Request::to_bytes);
     let responses = responses.iter().map(Response::to_bytes);

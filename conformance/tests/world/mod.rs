@@ -284,7 +284,9 @@ impl World {
             &[&["register", "add", "member", "--draft", text(&draft)], &introductions[..]].concat(),
         );
         let alerts = [&["lab-alert", "consent-grant", "withdrawal"], kinds].concat().join(",");
-        for (id, kind) in [(SUBSTANCES, alerts.as_str()), (SEIZURES, "seizure-notice")] {
+        for (id, kind) in
+            [(SUBSTANCES, alerts.as_str()), (SEIZURES, "seizure-notice,assistance-request")]
+        {
             let members = MEMBERS.get(..introductions.len()).expect("members").join(",");
             Self::community(text(&draft), id, kind, &members, &[]);
         }

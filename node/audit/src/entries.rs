@@ -337,7 +337,7 @@ fn parts(element: &Element<'_>, statement: &AuthenticStatement, counts: &mut Cou
             counts.dummies += 1;
             return;
         }
-        Body::Audience(_) | Body::Key(_) | Body::Register(_) => return,
+        Body::Audience(_) | Body::Key(_) | Body::Register(_) | Body::Matches(_) => return,
     };
     counts.records += 1;
     let subject = statement.claims().subject;

@@ -1,10 +1,11 @@
 //! Two members' bundles: what one says it sent, against what the other says it got.
 //!
 //! 1. trust file (read by the caller); 2. and 3. each bundle's register, checkpoint and tree;
-//! 4. and 5. what was sent and got, in each direction.
+//! 4. and 5. what was sent and got, in each direction; 6. questions of one to the other, if any.
 //!
 //! Each bundle is to be verified by itself as well: here only what both say is compared.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sealwire_wire::bundle::{Element, Manifest};
@@ -12,7 +13,7 @@ use sealwire_wire::checkpoint::{SignedCheckpoint, verify_cosignature};
 use sealwire_wire::id::{Digest, MemberId};
 use sealwire_wire::merkle::{Frontier, leaf_hash};
 use sealwire_wire::register::{KeyUse, Register};
-use sealwire_wire::statement::{Addressees, Statement, leaf_data};
+use sealwire_wire::statement::{Addressees, Body, MatchSide, Statement, leaf_data};
 use sealwire_wire::tile::index_path;
 
 use crate::Options;
@@ -23,6 +24,9 @@ use crate::steps::{
     Checked, Log, WIDTH, chain, checkpoint, opened, refuted, take, tree, undecided,
 };
 use crate::trust::Trust;
+
+/// How many questions, by day, community, purpose and type of identifier.
+type Questions = BTreeMap<(u64, String, String, String), u64>;
 
 /// What two bundles that agree do not prove.
 const NOT_PROVED: [&str; 3] = [
@@ -64,6 +68,9 @@ pub fn run(a: &Path, b: &Path, trust: &Trust) -> Report {
     report.size = a.leaves.len() as u64 + b.leaves.len() as u64;
     take(&mut report, 4, "first to second", sent(&a, &b));
     take(&mut report, 5, "second to first", sent(&b, &a));
+    if let Some(compared) = questions(&a, &b).transpose() {
+        take(&mut report, 6, "questions", compared);
+    }
     report
 }
 
@@ -147,6 +154,30 @@ impl<'a> Side<'a> {
         (then.any(under), since.any(under))
     }
 
+    /// What the entries in the bundle count of questions with a member.
+    fn questions(&self, side: MatchSide, with: &MemberId) -> Checked<Questions> {
+        let mut found = Questions::new();
+        self.statements(|_, statement| {
+            if let Body::Matches(matches) = &statement.manifest().body
+                && matches.side == side
+                && matches.to.contains(with)
+            {
+                for (community, purposes) in &matches.counts {
+                    for (purpose, kinds) in purposes {
+                        for (kind, count) in kinds {
+                            let words = (community.clone(), purpose.clone(), kind.clone());
+                            let key = (matches.day, words.0, words.1, words.2);
+                            let sum = found.entry(key).or_default();
+                            *sum = u64::saturating_add(*sum, *count);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// The size up to which this member cosigned `signed`, a checkpoint of the other's log.
     fn cosigned(&self, signed: &SignedCheckpoint) -> u64 {
         let Some(register) = self.versions.last() else { return 0 };
@@ -224,4 +255,34 @@ fn sent(sender: &Side<'_>, receiver: &Side<'_>) -> Checked<((), String)> {
     } else {
         undecided(format!("{detail}; not there yet: {}", some_of(&late)))
     }
+}
+
+/// Step 6: as many questions as one answered the other asked. An asker counts a question before it
+/// sends it, and logs the count some time later: what is missing may still come.
+fn questions(a: &Side<'_>, b: &Side<'_>) -> Checked<Option<((), String)>> {
+    let (mut said, mut uncounted) = (Vec::new(), Vec::new());
+    for (asker, responder) in [(a, b), (b, a)] {
+        let asked = asker.questions(MatchSide::Asked, responder.member())?;
+        let answered = responder.questions(MatchSide::Answered, asker.member())?;
+        if asked.is_empty() && answered.is_empty() {
+            continue;
+        }
+        let (from, to) = (asker.member(), responder.member());
+        let (all, of_them) = (asked.values().sum::<u64>(), answered.values().sum::<u64>());
+        said.push(format!("{from} asked {to} {all} questions, {of_them} were answered"));
+        for ((day, community, purpose, kind), answered) in &answered {
+            let key = (*day, community.clone(), purpose.clone(), kind.clone());
+            let asked = asked.get(&key).copied().unwrap_or(0);
+            if *answered > asked {
+                uncounted.push(format!(
+                    "on day {day} {to} answered {answered} of {from} about {kind} in {community} \
+                     for {purpose}, and {from} counts {asked}"
+                ));
+            }
+        }
+    }
+    if !uncounted.is_empty() {
+        return undecided(format!("{}; {}", said.join("; "), some_of(&uncounted)));
+    }
+    Ok((!said.is_empty()).then(|| ((), said.join("; "))))
 }

@@ -20,6 +20,7 @@ mod import;
 mod init;
 mod inspect;
 mod keys;
+mod matching;
 mod onward;
 pub mod output;
 mod publish;
@@ -110,6 +111,10 @@ pub enum Command {
     Hold(retention::HoldArgs),
     /// Decide that a record of this member is still needed.
     Review(retention::ReviewArgs),
+    /// Ask other members whether they hold an identifier, without showing them which; and say what
+    /// they may ask about here.
+    #[command(subcommand)]
+    Match(matching::MatchCommand),
     /// Print the state of the node, its log and its peers.
     Status(Connection),
     /// Look at everything of a node that may be wrong, and say what to do about it.
@@ -187,6 +192,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Erase(args) => retention::erase(&args, output),
         Command::Hold(args) => retention::hold(&args, output),
         Command::Review(args) => retention::review(&args, output),
+        Command::Match(command) => matching::run(&command, output),
         Command::Status(connection) => read::status(&connection, output),
         Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Unseal(args) => inspect::unseal(&args, output),

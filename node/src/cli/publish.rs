@@ -239,7 +239,7 @@ pub(super) fn send(client: &Client, key: &str, body: &[u8]) -> Result<Value, Fai
     }
 }
 
-fn text(published: &Value) -> String {
+pub(super) fn text(published: &Value) -> String {
     if published.get("queued") == Some(&Value::Bool(true)) {
         let text = |key: &str| published.get(key).and_then(Value::as_str).unwrap_or("?");
         return format!(
@@ -275,7 +275,7 @@ fn text(published: &Value) -> String {
     lines
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Failure> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     sealwire_schemas::parse_json(bytes).map_err(|finding| {
         let text = match serde_json::to_value(&finding) {
             Ok(finding) => finding_text(&finding),
@@ -285,7 +285,7 @@ fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     })
 }
 
-fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let limit = MAX_RECORD_BYTES + 1;
     let read = if file.as_os_str() == "-" {

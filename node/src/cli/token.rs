@@ -37,7 +37,8 @@ pub struct ConfigArgs {
 pub struct NewArgs {
     /// Name of the principal: a person or a program.
     pub name: String,
-    /// What it may do, separated by commas: publish, read, audit, export, erase; or mirror alone.
+    /// What it may do, separated by commas: publish, read, audit, export, erase, match; or mirror
+    /// alone.
     #[arg(long, value_delimiter = ',', required = true)]
     pub rights: Vec<Right>,
     /// With the right to mirror: the other member whose program it is.

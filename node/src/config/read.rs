@@ -16,12 +16,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Client, Config, DEFAULT_EPOCH_DAYS, DEFAULT_FORGET_EVERY_SECS, DEFAULT_GRACE_DAYS,
-    DEFAULT_HTTP_LISTEN, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log, MAX_FORGET_EVERY_SECS,
-    MAX_GRACE_DAYS, MAX_READS_EVERY_SECS, Problem, Reads, Tls, is_file_name,
+    DEFAULT_HTTP_LISTEN, DEFAULT_QUESTIONS_A_DAY, DEFAULT_READS_EVERY_SECS, Http, KeyLife, Log,
+    MAX_FORGET_EVERY_SECS, MAX_GRACE_DAYS, MAX_QUESTIONS_A_DAY, MAX_READS_EVERY_SECS, Problem,
+    Reads, Tls, is_file_name,
 };
 
 /// Every section (the empty name is the top of the file) with its keys.
-const KEYS: [(&str, &[&str]); 13] = [
+const KEYS: [(&str, &[&str]); 14] = [
     ("", &["member", "register", "register-digest"]),
     ("data", &["dir"]),
     ("keys", &["dir", "credential", "epoch-days", "grace-days", "pkcs11"]),
@@ -33,6 +34,7 @@ const KEYS: [(&str, &[&str]); 13] = [
     ("reads", &["every-seconds", "purpose-required"]),
     ("retention", &["every-seconds"]),
     ("traffic", &["tick", "entries"]),
+    ("match", &["questions-a-day"]),
     ("log", &["filter", "format"]),
     ("client", &["url", "token-file", "ca-certificate"]),
 ];
@@ -90,6 +92,9 @@ impl Walk<'_> {
             MAX_FORGET_EVERY_SECS,
         );
         let traffic = self.traffic(root);
+        let (key, what) = (("match", "questions-a-day"), "it is no number of questions");
+        let (default, range) = (DEFAULT_QUESTIONS_A_DAY, 1..=MAX_QUESTIONS_A_DAY);
+        let questions_a_day = self.whole(root, key, what, default, range);
         let log = self.log(root);
         let client = self.client(root, base, http.as_ref());
         Some(Config {
@@ -107,6 +112,7 @@ impl Walk<'_> {
             reads: reads?,
             forget_every: forget_every?,
             traffic: traffic?,
+            questions_a_day: questions_a_day?,
             file: PathBuf::new(),
             lines: BTreeMap::new(),
         })

@@ -9,6 +9,7 @@
 
 mod auth;
 mod log;
+mod matching;
 mod onward;
 mod problem;
 mod records;
@@ -141,6 +142,10 @@ fn routes() -> Vec<Route> {
         route("post", "/v1/records/{id}/erasure", ERASE, post(retention::erase)),
         route("post", "/v1/records/{id}/hold", ERASE, post(retention::hold)),
         route("post", "/v1/records/{id}/review", ERASE, post(retention::review)),
+        route("post", "/v1/match", Access::AnyOf(&[Right::Match]), post(matching::question)),
+        route("get", "/v1/match/lists", Access::AnyOf(&Right::OURS), get(matching::lists)),
+        route("post", "/v1/match/lists", Access::AnyOf(&[Right::Publish]), post(matching::load)),
+        route("get", "/v1/matches", Access::AnyOf(&[Right::Audit]), get(matching::kept)),
         route("get", "/v1/reads", Access::AnyOf(&[Right::Audit]), get(records::reads)),
         route("get", "/v1/logs/{member}/checkpoint", LOG, get(log::checkpoint)),
         route("get", "/v1/logs/{member}/tile/{*path}", LOG, get(log::tile)),

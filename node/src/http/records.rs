@@ -332,6 +332,11 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 /// The body up to its limit. What is beyond is read on for a while and thrown away, so that a
 /// caller who is still sending comes to read the refusal.
 pub(super) async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    read_body_up_to(body, MAX_BODY_BYTES).await
+}
+
+/// The same of a resource whose bodies may be larger.
+pub(super) async fn read_body_up_to(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut seen) = (Vec::new(), 0usize);
     while let Some(chunk) = chunks.next().await {
@@ -343,12 +348,12 @@ pub(super) async fn read_body(body: Body) -> Result<Bytes, Problem> {
         if seen > MAX_DISCARDED_BYTES {
             break;
         }
-        if seen <= MAX_BODY_BYTES {
+        if seen <= limit {
             bytes.extend_from_slice(&chunk);
         }
     }
-    if seen > MAX_BODY_BYTES {
-        let detail = format!("cannot read the body: it is larger than {MAX_BODY_BYTES} bytes");
+    if seen > limit {
+        let detail = format!("cannot read the body: it is larger than {limit} bytes");
         let hint = "name large attachments in the record instead of including them";
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail, hint));
     }

@@ -7,7 +7,8 @@
 //! `<use>.key`; one made later to take its place is in `<use>-<number>.key` beside it. There is one
 //! *seal* key per epoch, and with each epoch after the first a new *data* key: it protects what
 //! rests opened on this disk and leaves it never. The keys *log*, *cosign* and *sign* may be in a
-//! PKCS#11 token in the place of a file ([`token`]); the others have no mechanism there. The files are sealed under a passphrase
+//! PKCS#11 token in the place of a file ([`token`]); the others have no mechanism there. The *match*
+//! key of an epoch evaluates other members' questions ([`matching`]). The files are sealed under a passphrase
 //! ([`cover`]), or plain.
 //!
 //! This module knows nothing of the register, which says whose keys they are and from when on.
@@ -15,6 +16,7 @@
 mod cover;
 mod epoch;
 mod local;
+mod matching;
 mod passphrase;
 mod set;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use epoch::SealKeys;
 pub use epoch::{SealEpoch, Windows};
 pub use local::DataKey;
 use local::LocalKey;
+pub use matching::MatchKeys;
 pub use passphrase::{MIN_PASSPHRASE_CHARS, Passphrase, Source, TokenSource};
 pub use set::{Key, KeySet};
 use set::{read_references, refer};
@@ -172,6 +175,8 @@ pub struct Keys {
     pub seal: SealKeys,
     /// Protects what rests opened on this disk.
     pub data: DataKey,
+    /// Evaluate other members' questions, by epoch.
+    pub matching: MatchKeys,
     dir: PathBuf,
     cover: Cover,
     token: Option<Arc<Token>>,
@@ -260,6 +265,7 @@ impl Keys {
             cosign_pq: read_cosign_pq(&cover, dir)?,
             sign: sign?,
             data: DataKey::new(data.collect()),
+            matching: MatchKeys::new(seeds_there(&cover, dir, "match")?),
             seal: epoch::read_all(&cover, dir)?,
             dir: dir.to_owned(),
             cover,

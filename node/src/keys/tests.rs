@@ -276,6 +276,25 @@ fn the_keys_of_an_epoch_are_destroyed_a_grace_period_after_the_next_began() {
 }
 
 #[test]
+fn the_match_key_of_an_epoch_is_made_once_and_destroyed_when_there_is_a_newer_one() {
+    let (_guard, dir, keys) = fresh();
+    assert_eq!(keys.matching.public(), None);
+    assert!(keys.ensure_match_key().unwrap() && !keys.ensure_match_key().unwrap());
+    let first = keys.matching.public().unwrap();
+    assert_eq!(first.0, 1);
+    assert_eq!(open(&dir).unwrap().matching.public(), Some(first));
+    assert_eq!(keys.destroy_match_keys().unwrap(), Vec::<u64>::new(), "not the newest");
+    keys.next_epoch(NOW, WINDOWS, 1).unwrap();
+    assert!(keys.ensure_match_key().unwrap());
+    let second = keys.matching.public().unwrap();
+    assert!(second.0 == 2 && second.1 != first.1);
+    assert_eq!(keys.destroy_match_keys().unwrap(), [1], "without a grace period");
+    assert!(!dir.join("match.key").exists() && dir.join("match-2.key").exists());
+    assert_eq!(open(&dir).unwrap().matching.public(), Some(second));
+    assert!(!format!("{keys:?}{:?}", keys.matching).contains(&hex::encode(second.1)));
+}
+
+#[test]
 fn the_newest_keys_are_never_destroyed() {
     let (_guard, dir, keys) = fresh();
     assert_eq!(keys.destroy_over(u64::MAX, WINDOWS).unwrap(), [] as [u64; 0]);

@@ -34,7 +34,15 @@ async fn turned(inner: &Inner, now_ms: u64) -> Result<(), Refusal> {
             "made the keys of the next seal epoch (hint: take a copy of the keys directory)"
         );
     }
+    context.keys.ensure_match_key().map_err(failed)?;
     publish::announce_seal_key(inner).await?;
+    let newest = context.keys.matching.public();
+    if newest.is_some() && context.match_key(&context.own) == newest {
+        let destroyed = context.keys.destroy_match_keys().map_err(failed)?;
+        if !destroyed.is_empty() {
+            tracing::info!(?destroyed, "destroyed the match keys of epochs that have ended");
+        }
+    }
     if !context.keys.are_over(now, windows) {
         return Ok(());
     }
@@ -52,6 +60,10 @@ async fn turned(inner: &Inner, now_ms: u64) -> Result<(), Refusal> {
     }
     inner.drafts.seal_again().map_err(|cause| {
         let text = format!("cannot seal the drafts again: {cause}");
+        Refusal::fault("disk-full", text, "free space on the data directory's disk")
+    })?;
+    inner.matching.lists.seal_again().map_err(|cause| {
+        let text = format!("cannot seal the lists of identifiers again: {cause}");
         Refusal::fault("disk-full", text, "free space on the data directory's disk")
     })?;
     let destroyed = context.keys.destroy_over(now, windows).map_err(failed)?;

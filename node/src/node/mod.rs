@@ -11,6 +11,7 @@ mod driver;
 mod epochs;
 mod forgetting;
 mod guard;
+mod matching;
 mod metrics;
 mod paced;
 mod peers;
@@ -43,6 +44,7 @@ use crate::delivery::{self, Delivery};
 use crate::feed::{self, Reading, RecordView};
 use crate::keys::{Source, Windows};
 use crate::locodes;
+use crate::matching::Lists;
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
 use crate::tlog;
@@ -52,6 +54,8 @@ use drafts::Drafts;
 pub use drafts::{Queued, Waiting};
 use driver::{Driver, Message, Snapshot};
 use guard::Guard;
+use matching::Matching;
+pub use matching::{Answers, Asking};
 use metrics::Counters;
 use peers::Peers;
 pub use publish::Published;
@@ -98,6 +102,7 @@ struct Inner {
     /// The version of the register that our log says is in force.
     announced: tokio::sync::Mutex<Option<u64>>,
     versions: Arc<Versions>,
+    matching: Arc<Matching>,
     windows: Windows,
     purpose_required: bool,
     traffic: Option<Traffic>,
@@ -130,6 +135,7 @@ pub async fn start(
     let mut keys = startup::open_keys(config, passphrase).map_err(|e| Unusable(e.into()))?;
     let windows = Windows::of(&config.keys);
     keys.ensure_epoch(now / 1000, windows)?;
+    startup::ensure_match_key(&keys);
     startup::ensure_cosign_pq(&mut keys);
     let (mut writer, reader) = startup::open_store(config, &keys)?;
     let adopt::InForce { register, new, forks } =
@@ -192,6 +198,15 @@ pub async fn start(
         .context("cannot start the writer thread")?;
     let (versions, ahead) =
         Versions::new(Arc::clone(&context), handle.clone(), inputs.clone(), Arc::clone(&guard));
+    let lists = Lists::open(&config.data_dir, context.keys.data.clone())
+        .context("cannot read the lists of identifiers")?;
+    let matching = Matching::new(
+        Arc::clone(&context),
+        handle.clone(),
+        inputs.clone(),
+        lists,
+        config.questions_a_day,
+    );
     let peers = Peers::new(
         Arc::clone(&context),
         handle.clone(),
@@ -199,6 +214,7 @@ pub async fn start(
         Arc::clone(&counters),
         Arc::clone(&guard),
         Arc::clone(&versions),
+        Arc::clone(&matching),
     );
     let mut tasks = vec![
         tokio::spawn(Arc::clone(&peers).listen(events)),
@@ -221,6 +237,7 @@ pub async fn start(
         publisher,
         announced,
         versions,
+        matching,
         windows,
         purpose_required,
         traffic: config.traffic.clone(),
@@ -234,6 +251,8 @@ pub async fn start(
     tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     let (forgetting, every) = (Arc::clone(&node.inner), config.forget_every);
     tasks.push(tokio::spawn(async move { forgetting::keep_on(&forgetting, every).await }));
+    let counting = Arc::clone(&node.inner);
+    tasks.push(tokio::spawn(async move { matching::count(&counting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");
     Ok((node, Running { gossip: handle, tasks, writer: Some(writer) }))
 }

@@ -20,6 +20,7 @@ use crate::sync;
 
 use super::announce::federation_topic;
 use super::driver::{Message, unix_ms};
+use super::matching::Matching;
 use super::versions::Versions;
 use super::{Counters, Guard};
 
@@ -51,6 +52,8 @@ pub struct Peers {
     pub guard: Arc<Guard>,
     /// Takes new versions of the register.
     pub versions: Arc<Versions>,
+    /// Answers whether we hold identifiers.
+    pub matching: Arc<Matching>,
     /// Bounds verification.
     pub verifying: Arc<Semaphore>,
 }
@@ -64,9 +67,10 @@ impl Peers {
         counters: Arc<Counters>,
         guard: Arc<Guard>,
         versions: Arc<Versions>,
+        matching: Arc<Matching>,
     ) -> Arc<Self> {
         let verifying = Arc::new(Semaphore::new(MAX_VERIFYING));
-        Arc::new(Self { context, gossip, inputs, counters, guard, versions, verifying })
+        Arc::new(Self { context, gossip, inputs, counters, guard, versions, matching, verifying })
     }
 
     /// Takes the network's events until it ends.
@@ -109,7 +113,26 @@ impl Peers {
                 }
                 Event::Request { peer, bytes, reply } => {
                     tokio::spawn(async move {
-                        let (response, input) = this.answer(&peer, &bytes);
+                        let asked = this.asked(&peer, &bytes);
+                        let (response, input) = match asked {
+                            Err(refused) => (*refused, None),
+                            Ok((
+                                member,
+                                request @ (Request::MatchTags { .. } | Request::Match(_)),
+                            )) => {
+                                // These wait for the disk, or for tags that are being made.
+                                drop(permit);
+                                if let Some(response) =
+                                    this.matching.answer(&member, &request).await
+                                {
+                                    reply.send(response.to_bytes());
+                                }
+                                return;
+                            }
+                            Ok((member, request)) => {
+                                sync::serve(&this.context, &member, request, unix_ms())
+                            }
+                        };
                         reply.send(response.to_bytes());
                         if let Some(input) = input {
                             this.tell(input).await;
@@ -192,21 +215,22 @@ impl Peers {
         }
     }
 
-    fn answer(&self, peer: &str, bytes: &[u8]) -> (Response, Option<Input>) {
+    /// Who asks what; or the refusal of it.
+    fn asked(&self, peer: &str, bytes: &[u8]) -> Result<(MemberId, Request), Box<Response>> {
         let refused =
-            |code: &str, text: String| (Response::Refused { code: code.to_owned(), text }, None);
+            |code: &str, text: String| Box::new(Response::Refused { code: code.to_owned(), text });
         let Some(member) = self.member(peer) else {
-            return refused("unknown-peer", "cannot answer: not in the register".to_owned());
+            return Err(refused("unknown-peer", "cannot answer: not in the register".to_owned()));
         };
         match Request::from_bytes(bytes) {
             Ok(request) => {
                 self.versions.asked_by(&member, &request);
-                sync::serve(&self.context, &member, request, unix_ms())
+                Ok((member, request))
             }
             Err(e) => {
                 Counters::add(&self.counters.rejected, 1);
                 tracing::warn!(%member, cause = %e, "refused a malformed request");
-                refused("request-malformed", e.to_string())
+                Err(refused("request-malformed", e.to_string()))
             }
         }
     }

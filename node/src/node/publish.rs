@@ -10,7 +10,7 @@ use sealwire_wire::receipt::Receipt;
 use sealwire_wire::statement::{Body, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::admit::{self, Content};
 use crate::delivery;
@@ -184,15 +184,18 @@ pub async fn announce_self(inner: &Inner) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Logs the newest seal key, where our log does not say it yet.
+/// Logs the newest seal key and its match key, where our log does not say them yet.
 pub async fn announce_seal_key(inner: &Inner) -> Result<(), Refusal> {
     inner.guard.check()?;
     let context = &inner.context;
     let Some(epoch) = context.keys.seal.newest() else { return Ok(()) };
-    if context.announced_epoch().is_some_and(|announced| epoch.epoch <= announced) {
+    let match_key = context.own_match_key(epoch.epoch);
+    let says = context.match_key(&context.own).map(|(_, key)| key);
+    let said = match_key.is_none() || says == match_key;
+    if context.announced_epoch().is_some_and(|announced| epoch.epoch <= announced) && said {
         return Ok(());
     }
-    let entries = vec![context.issuer.key(&context.now(unix_ms()), &epoch)?];
+    let entries = vec![context.issuer.key(&context.now(unix_ms()), &epoch, match_key)?];
     log(inner, Unit { token: 0, entries, facts: Vec::new(), request: None }).await?;
     Ok(())
 }
@@ -205,8 +208,10 @@ async fn announcing(inner: &Inner) -> Result<(), Refusal> {
     let known = context.seal_keys();
     if let Some(epoch) = context.keys.seal.newest() {
         let public = epoch.key.public().ok();
-        if known.get(&context.own) != public.as_ref() {
-            entries.push(context.issuer.key(&now, &epoch)?);
+        let match_key = context.own_match_key(epoch.epoch);
+        let says = context.match_key(&context.own).map(|(_, key)| key);
+        if known.get(&context.own) != public.as_ref() || says != match_key {
+            entries.push(context.issuer.key(&now, &epoch, match_key)?);
         }
     }
     let adopted = context.reader.control_entries("register").into_iter().any(|(log, index)| {
@@ -388,6 +393,11 @@ async fn audiences_for(
 }
 
 pub(super) async fn log(inner: &Inner, unit: Unit) -> Result<Logged, Refusal> {
+    log_by(&inner.inputs, unit).await
+}
+
+/// The same for whoever has no more than the machine's queue.
+pub(super) async fn log_by(inputs: &mpsc::Sender<Message>, unit: Unit) -> Result<Logged, Refusal> {
     let (reply, logged) = oneshot::channel();
     let gone = || {
         Refusal::fault(
@@ -396,7 +406,7 @@ pub(super) async fn log(inner: &Inner, unit: Unit) -> Result<Logged, Refusal> {
             "publish again when it runs",
         )
     };
-    inner.inputs.send(Message::Log(unit, reply)).await.map_err(|_| gone())?;
+    inputs.send(Message::Log(unit, reply)).await.map_err(|_| gone())?;
     logged.await.map_err(|_| gone())?
 }
 

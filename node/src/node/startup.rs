@@ -54,6 +54,14 @@ pub fn accept_head(
     Ok(())
 }
 
+/// Makes the match key of the seal epoch, if there is none. Without one others are not answered,
+/// and all else goes on.
+pub fn ensure_match_key(keys: &Keys) {
+    if let Err(cause) = keys.ensure_match_key() {
+        tracing::warn!(%cause, "cannot make a match key: other members' questions are not answered");
+    }
+}
+
 /// Makes the ML-DSA-44 cosign key of a member that has none. Nothing needs it, so that a keys
 /// directory that cannot be written is no reason not to start.
 pub fn ensure_cosign_pq(keys: &mut Keys) {

@@ -64,7 +64,7 @@ fn refuses_taken_and_malformed_names_and_no_rights() {
     assert!(matches!(revoke(dir.path(), "other"), Err(PrincipalError::Absent { .. })));
     assert_eq!(
         "write".parse::<Right>().unwrap_err().to_string(),
-        "cannot give right \"write\": there is none of that name\nhint: publish, read, audit, export or mirror"
+        "cannot give right \"write\": there is none of that name\nhint: publish, read, audit, export, match or mirror"
     );
 }
 

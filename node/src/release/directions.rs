@@ -20,10 +20,16 @@ fn key(name: &str) -> SigningKey {
 
 /// ID does both, AU only receives, SG only publishes.
 fn register() -> Register {
+    register_of(&["lab-alert"])
+}
+
+fn register_of(kinds: &[&str]) -> Register {
     let public = |name: &str| key(name).verifying_key().to_bytes();
     let mut draft = Draft::new("test.example", 1, 4_000_000_000).unwrap();
     draft.add_seat("governor", &public("governor")).unwrap();
-    draft.set_schema("lab-alert", "urn:schema", Digest([7; 32]));
+    for kind in kinds {
+        draft.set_schema(kind, "urn:schema", Digest([7; 32]));
+    }
     for member in ["ID", "SG", "AU"] {
         let [node, log, cosign] =
             ["node", "log", "cosign"].map(|u| public(&format!("{member} {u}")));
@@ -40,7 +46,7 @@ fn register() -> Register {
         title: "Laboratories".to_owned(),
         agreement: "MoU 2026/1".to_owned(),
         members: ["ID", "SG", "AU"].map(id).into(),
-        kinds: set(&["lab-alert"]),
+        kinds: set(kinds),
         classes: set(&["open", "core"]),
         tlp_ceiling: "AMBER".to_owned(),
         purposes: set(&["risk-analysis"]),
@@ -98,4 +104,28 @@ fn an_entry_for_the_community_is_addressed_to_those_who_receive() {
     let refused = [Err(Rule::DirectionNotAgreed), Err(Rule::MemberNotActive)];
     assert_eq!([to("AU"), to("SG"), to("FR")], [Ok(()), refused[0], refused[1]]);
     assert_eq!(to("ID"), Ok(()), "its owner, that may have lost it");
+}
+
+#[test]
+fn who_may_ask_whom_and_what_for() {
+    let register = register_of(&["lab-alert", ASSISTANCE_REQUEST]);
+    let ask = |community, purpose, asker, responder| {
+        matching(&register, community, purpose, &id(asker), &id(responder))
+    };
+    let agreed = |asker, responder| ask("labs", "risk-analysis", asker, responder);
+    assert_eq!(agreed("ID", "SG"), Ok(()), "SG sends there, and so answers");
+    assert_eq!(agreed("AU", "ID"), Ok(()), "AU receives there, and so asks");
+    assert_eq!(agreed("AU", "SG"), Ok(()));
+    for (asker, responder) in [("SG", "ID"), ("ID", "AU"), ("SG", "AU")] {
+        assert_eq!(agreed(asker, responder), Err(Rule::DirectionNotAgreed), "{asker} {responder}");
+    }
+    assert_eq!(agreed("FR", "ID"), Err(Rule::MemberNotActive));
+    assert_eq!(agreed("ID", "FR"), Err(Rule::MemberNotActive));
+    let elsewhere = ask("elsewhere", "risk-analysis", "ID", "SG");
+    assert_eq!(elsewhere, Err(Rule::NotInCommunity));
+    let other = ask("labs", "training", "ID", "SG");
+    assert_eq!(other, Err(Rule::PurposeNotInAgreement));
+    let (id, sg, without) = (id("ID"), id("SG"), self::register());
+    let without = matching(&without, "labs", "risk-analysis", &id, &sg);
+    assert_eq!(without, Err(Rule::KindNotInAgreement), "a hit would lead nowhere");
 }

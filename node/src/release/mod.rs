@@ -36,6 +36,9 @@ pub use rule::Rule;
 /// right, withdraw or erase what was shared under it, nor to say that this was done.
 pub const ALWAYS_COVERED: [&str; 4] = ["acknowledgement", "correction", "erasure", "withdrawal"];
 
+/// The record kind that a hit of a match opens; see [`matching`].
+pub const ASSISTANCE_REQUEST: &str = "assistance-request";
+
 /// What somebody sees of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -256,6 +259,39 @@ pub fn wrap(
     let standing = Standing::of(register, register.community(community), asker);
     served(Addressees::Named(to), false, true, asker, standing)?;
     standing.direction.map(|_| ()).ok_or(Rule::NotInCommunity)
+}
+
+/// Whether `asker` may ask `responder`, in a community and for a purpose, whether it holds an
+/// identifier. What a hit may lead to is agreed there too, or the question has no sense: requests
+/// for assistance. Who sends nothing in the community answers nothing, who receives nothing there
+/// asks nothing.
+pub fn matching(
+    register: &Register,
+    community: &str,
+    purpose: &str,
+    asker: &MemberId,
+    responder: &MemberId,
+) -> Result<(), Rule> {
+    let community = register.community(community);
+    let standing = |member| Standing::of(register, community, member);
+    let (asker, responder) = (standing(asker), standing(responder));
+    if !asker.active || !responder.active {
+        return Err(Rule::MemberNotActive);
+    }
+    let (Some(community), Some(asks), Some(answers)) =
+        (community, asker.direction, responder.direction)
+    else {
+        return Err(Rule::NotInCommunity);
+    };
+    if asks == Direction::Sends || answers == Direction::Receives {
+        Err(Rule::DirectionNotAgreed)
+    } else if !community.kinds.contains(ASSISTANCE_REQUEST) {
+        Err(Rule::KindNotInAgreement)
+    } else if !community.purposes.contains(purpose) {
+        Err(Rule::PurposeNotInAgreement)
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether an entry may go to all who read the topic of `community`, or of the federation if none.

@@ -17,6 +17,7 @@ use crate::journal::Frame;
 
 use super::decision::Decision;
 use super::erasure::{Erasure, Hold, Purged, Review};
+use super::matches::Match;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ const ERASURE: u8 = 20;
 const PURGED: u8 = 21;
 const HOLD: u8 = 22;
 const REVIEW: u8 = 23;
+const MATCH: u8 = 24;
 
 /// Something that the node has verified or decided, and will not forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +157,8 @@ pub enum Fact {
     Hold(Hold),
     /// A record of ours was looked at, and is kept.
     Review(Review),
+    /// Questions whether members hold identifiers.
+    Match(Match),
 }
 
 /// Why a frame is not a fact.
@@ -214,6 +218,7 @@ impl Fact {
                 (PARTS, vec![member(log), Value::from(*index), sealed_value(sealed)])
             }
             Self::Decision(decision) => (DECISION, decision.fields()),
+            Self::Match(fact) => (MATCH, fact.fields()),
             Self::Read { log, read } => (
                 READ,
                 vec![
@@ -331,6 +336,7 @@ impl Fact {
                 }
             }
             DECISION => Self::Decision(Decision::from_bytes(bytes)?),
+            MATCH => Self::Match(Match::from_bytes(bytes)?),
             READ => {
                 let names = ["log", "at", "by", "record", "class", "purpose"];
                 let mut fields = array("read", bytes, &names)?;

@@ -94,10 +94,8 @@ impl<'a> Stage<'a> {
                 self.decision(decision, at);
                 Ok(())
             }
-            Fact::Read { log, .. } => {
-                self.read(log, at);
-                Ok(())
-            }
+            Fact::Read { log, .. } => self.read(log, at),
+            Fact::Match(fact) => self.matching(fact, at),
             Fact::Reads { subject, log, count, .. } => self.reads(subject, log, *count, at),
             Fact::Erasure(erasure) => self.erasure(erasure, at),
             Fact::Purged(purged) => self.purged(purged),

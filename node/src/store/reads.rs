@@ -33,6 +33,16 @@ pub struct KeptRead {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadCursor([u8; 16]);
 
+impl ReadCursor {
+    pub(super) fn at(place: [u8; 16]) -> Self {
+        Self(place)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl fmt::Display for ReadCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
@@ -57,11 +67,12 @@ fn reads_of_key(record: &RecordId, by: &MemberId) -> Vec<u8> {
 
 impl Stage<'_> {
     /// A read, which no entry of our log counts yet.
-    pub(super) fn read(&mut self, log: &MemberId, at: Position) {
+    pub(super) fn read(&mut self, log: &MemberId, at: Position) -> Result<(), StoreFault> {
         self.put(prefixed(row::READ, &at.to_bytes()), Vec::new());
         let mut key = log_key(row::UNCOUNTED, log);
         key.extend_from_slice(&at.to_bytes());
         self.put(key, Vec::new());
+        Ok(())
     }
 
     /// An entry of our log counts the `count` oldest reads of a member's records.

@@ -58,6 +58,10 @@ pub(super) mod row {
     pub const RELATED: u8 = b'b';
     pub const ACKNOWLEDGED: u8 = b'j';
     pub const DUE: u8 = b'l';
+    pub const MATCH: u8 = b'1';
+    pub const MATCH_DAY: u8 = b'3';
+    pub const MATCH_UNCOUNTED: u8 = b'5';
+    pub const MATCH_ENTRY: u8 = b'7';
 }
 
 /// Key of a row that belongs to a log.

@@ -19,6 +19,7 @@ pub mod merkle;
 pub mod message;
 pub mod mldsa;
 pub mod note;
+pub mod oprf;
 pub mod part;
 pub mod policy;
 pub mod reads;

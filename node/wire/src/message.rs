@@ -6,15 +6,17 @@
 //!
 //! This module knows nothing of how messages travel.
 
+mod item;
+mod matching;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use crate::cbor::{self, CborError, Reader, Value};
 use crate::id::{Digest, MemberId};
-use crate::seal::{MAX_SEALED_BYTES, MAX_WRAP_BYTES};
-use crate::statement::MAX_STATEMENT_BYTES;
+use crate::oprf::{Element, EvaluationProof};
+
+pub use item::Item;
+pub use matching::{About, Blinded, Tags};
 
 /// Largest announcement over gossip, in bytes (libp2p gossipsub's customary limit).
 pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;
@@ -34,20 +36,6 @@ pub const MAX_REGISTERS: usize = 64;
 
 /// The class under which an audience entry's COSE_Encrypt travels in [`Item::sealed`].
 pub const WRAP: &str = "audience";
-
-/// One entry as it travels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// Its index in the originator's log.
-    pub index: u64,
-    /// The statement's bytes.
-    pub statement: Vec<u8>,
-    /// Inclusion proof under the message's checkpoint, leaf to root; empty in a pulled range.
-    pub proof: Vec<Digest>,
-    /// Sealed parts by class, or the wrapped secret under [`WRAP`]; those that did not fit, or
-    /// that the receiver may not have, are absent.
-    pub sealed: BTreeMap<String, Vec<u8>>,
-}
 
 /// New entries of one log under a checkpoint. Without items it only says that the log has grown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +109,16 @@ pub enum Request {
         /// As [`crate::evidence::Fork`] writes it.
         evidence: String,
     },
+    /// The tags of what the peer lets the asker match; `have` is the serial of those that the
+    /// asker has, or 0.
+    MatchTags {
+        /// Which.
+        about: About,
+        /// The serial of those at hand.
+        have: u64,
+    },
+    /// Whether the peer holds identifiers, which are blinded.
+    Match(Blinded),
 }
 
 /// What a peer answers.
@@ -155,6 +153,10 @@ pub enum Response {
     /// Signed registers, whole, in order: those that follow the asker's, or the answerer's own of
     /// that version, if it is another.
     Registers(Vec<Vec<u8>>),
+    /// The tags of what may be matched.
+    MatchTags(Tags),
+    /// Blinded identifiers, evaluated, with the proof for all of them.
+    Matched(Vec<Element>, EvaluationProof),
 }
 
 /// How a checkpoint continues a smaller tree, checkable by itself.
@@ -223,57 +225,6 @@ impl Announcement {
     }
 }
 
-impl Item {
-    fn to_value(&self) -> Value {
-        let sealed = self.sealed.iter();
-        let sealed =
-            sealed.map(|(class, b)| (Value::from(class.as_str()), cbor::bytes(b.as_slice())));
-        Value::Array(vec![
-            Value::from(self.index),
-            cbor::bytes(self.statement.as_slice()),
-            digests_value(&self.proof),
-            Value::Map(sealed.collect()),
-        ])
-    }
-
-    fn from_value(value: Value) -> Result<Self, CborError> {
-        const WHAT: &str = "entry";
-        let names = ["index", "statement", "proof", "sealed"];
-        let mut fields = Reader::of_array(WHAT, value, &names)?;
-        let index = fields.take_u64("index")?;
-        let statement = fields.take_bytes("statement")?;
-        if statement.len() > MAX_STATEMENT_BYTES {
-            return Err(cbor::shape(WHAT, "statement", "at most 17408 bytes"));
-        }
-        let proof = read_digests(WHAT, fields.take_bytes("proof")?, MAX_PROOF_NODES)?;
-        let bad = || cbor::shape(WHAT, "sealed", "a map of byte strings within the limits");
-        let sealed = fields
-            .take("sealed")?
-            .into_map()
-            .map_err(|_| bad())?
-            .into_iter()
-            .map(|(class, bytes)| match (class, bytes) {
-                (Value::Text(class), Value::Bytes(bytes)) => {
-                    let limit = if class == WRAP { MAX_WRAP_BYTES } else { MAX_SEALED_BYTES };
-                    if bytes.len() > limit { Err(bad()) } else { Ok((class, bytes)) }
-                }
-                _ => Err(bad()),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { index, statement, proof, sealed })
-    }
-
-    /// The entry alone, as it is kept on disk beside its log.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        cbor::encode(&self.to_value())
-    }
-
-    /// Reads an entry that [`Self::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
-        Self::from_value(cbor::decode_plain("entry", bytes, MAX_RESPONSE_BYTES)?)
-    }
-}
-
 impl Request {
     /// Writes the request.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -302,6 +253,10 @@ impl Request {
             Self::Forked { log, evidence } => {
                 ("forked", [log.as_str(), evidence].map(Value::from).to_vec())
             }
+            Self::MatchTags { about, have } => {
+                ("match-tags", [about.args(), vec![Value::from(*have)]].concat())
+            }
+            Self::Match(blinded) => ("match", blinded.args()),
         };
         encode_call(verb, args)
     }
@@ -347,6 +302,10 @@ impl Request {
                 log: args.take_parsed("0", "a member id")?,
                 evidence: args.take_text("1")?,
             },
+            "match-tags" => {
+                Self::MatchTags { about: About::take(&mut args)?, have: args.take_u64("3")? }
+            }
+            "match" => Self::Match(Blinded::take(&mut args)?),
             _ => return Err(cbor::shape(REQUEST, "verb", "a known request")),
         };
         args.finish()?;
@@ -389,6 +348,10 @@ impl Response {
                 let versions = versions.iter().map(|v| cbor::bytes(v.as_slice())).collect();
                 ("registers", vec![Value::Array(versions)])
             }
+            Self::MatchTags(tags) => ("match-tags", tags.args()),
+            Self::Matched(elements, proof) => {
+                ("matched", matching::evaluated_args(elements, proof))
+            }
         };
         encode_call(verb, args)
     }
@@ -420,6 +383,11 @@ impl Response {
                 proof: read_digests(RESPONSE, args.take_bytes("2")?, MAX_PROOF_NODES)?,
             }),
             "registers" => Self::Registers(read_registers(args.take_array("0")?)?),
+            "match-tags" => Self::MatchTags(Tags::take(&mut args)?),
+            "matched" => {
+                let (elements, proof) = matching::take_evaluated(&mut args)?;
+                Self::Matched(elements, proof)
+            }
             _ => return Err(cbor::shape(RESPONSE, "verb", "a known answer")),
         };
         args.finish()?;

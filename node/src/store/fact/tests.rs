@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::store::HoldStep;
+use crate::store::matches::Asked;
 use proptest::prelude::*;
+use sealwire_wire::message::About;
+use sealwire_wire::statement::MatchSide;
 
 fn facts() -> Vec<Fact> {
     let log: MemberId = "ID".parse().unwrap();
@@ -85,7 +88,7 @@ fn facts() -> Vec<Fact> {
         }),
         Fact::Hold(Hold {
             record: RecordId::new(7, &[8; 10]),
-            originator: by,
+            originator: by.clone(),
             step: HoldStep::LiftAsked,
             by: "p".into(),
             at: 11,
@@ -98,6 +101,21 @@ fn facts() -> Vec<Fact> {
             at: 12,
             until: "2026-11-30".into(),
             reason: "r".into(),
+        }),
+        Fact::Match(Match::Asked(Asked {
+            side: MatchSide::Answered,
+            with: by.clone(),
+            at: 7,
+            by: "p".into(),
+            about: About { community: "c".into(), purpose: "p".into(), kind: "container".into() },
+            count: 3,
+        })),
+        Fact::Match(Match::Counted {
+            subject: RecordId::new(6, &[8; 10]),
+            side: MatchSide::Asked,
+            with: by.clone(),
+            day: 9,
+            count: 2,
         }),
     ]
 }
@@ -144,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_byte_never_panics(which in 0usize..19, at in 0usize..200, to in any::<u8>()) {
+    fn a_flipped_byte_never_panics(which in 0usize..21, at in 0usize..200, to in any::<u8>()) {
         let mut frame = facts().swap_remove(which).to_frame();
         if let Some(byte) = frame.payload.get_mut(at) {
             *byte = to;

@@ -1,5 +1,7 @@
 //! Every message is read back as it was written, and nothing else is read.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -30,6 +32,8 @@ fn every_message_is_read_back() {
         Request::Consistency { log: "SG".parse().unwrap(), size: 3 },
         Request::Quarantined { index: 1, code: "c".into(), text: "t".into() },
         Request::Register { version: 3, digest: Digest([7; 32]) },
+        Request::MatchTags { about: about(), have: 5 },
+        Request::Match(Blinded { about: about(), serial: 5, elements: vec![[7; 32]; 32] }),
     ] {
         assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
     }
@@ -57,10 +61,41 @@ fn every_message_is_read_back() {
             proof: vec![Digest([3; 32])],
         }),
         Response::Registers(vec![]),
+        Response::MatchTags(tags(vec![[1; 8], [2; 8]])),
+        Response::Matched(vec![[7; 32], [8; 32]], [9; 64]),
         Response::Registers(vec![vec![1], vec![2]]),
     ] {
         assert_eq!(Response::from_bytes(&response.to_bytes()), Ok(response));
     }
+}
+
+fn about() -> About {
+    About { community: "labs".into(), purpose: "risk-analysis".into(), kind: "container".into() }
+}
+
+fn tags(tags: Vec<[u8; 8]>) -> Tags {
+    Tags { epoch: 1, day: 2, serial: 3, tags: tags.concat() }
+}
+
+#[test]
+fn questions_and_tags_keep_to_their_limits() {
+    let asked = |elements| Request::Match(Blinded { about: about(), serial: 5, elements });
+    let answered = |elements| Response::Matched(elements, [9; 64]);
+    for count in [0, 33] {
+        let elements = vec![[7; 32]; count];
+        assert!(Request::from_bytes(&asked(elements.clone()).to_bytes()).is_err(), "{count}");
+        assert!(Response::from_bytes(&answered(elements).to_bytes()).is_err(), "{count}");
+    }
+    let unnamed = About { kind: "MSKU6011672".into(), ..about() };
+    let unnamed = Request::MatchTags { about: unnamed, have: 0 };
+    assert!(Request::from_bytes(&unnamed.to_bytes()).is_err(), "no word");
+    let read = |tags: Tags| Response::from_bytes(&Response::MatchTags(tags).to_bytes());
+    assert!(read(tags(vec![[2; 8], [1; 8]])).is_err(), "not in order");
+    assert!(read(Tags { tags: vec![1; 9], ..tags(vec![]) }).is_err(), "a piece of a tag");
+    let most = crate::oprf::MAX_TAGS;
+    let many = read(tags(vec![[1; 8]; most]));
+    assert!(many.is_ok() && 8 * most < MAX_RESPONSE_BYTES / 2);
+    assert!(read(tags(vec![[1; 8]; most + 1])).is_err());
 }
 
 #[test]

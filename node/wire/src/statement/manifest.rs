@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cbor::{self, CborError, Encoded, Fields, Strict, Value};
 use crate::id::{Digest, MemberId, RecordId, WORD, is_word};
-use crate::seal::{AudienceId, SEAL_PUBLIC_LEN};
+use crate::oprf::ELEMENT_LEN;
+use crate::seal::AudienceId;
 
+use super::control::MatchesManifest;
 use super::{MAX_MANIFEST_BYTES, PROFILE, StatementError};
 
-const MANIFEST: &str = "manifest";
+pub(super) const MANIFEST: &str = "manifest";
 const MEMBER: &str = "a member id";
 /// To whom a dummy is addressed.
 static NOBODY: BTreeSet<MemberId> = BTreeSet::new();
@@ -54,6 +56,8 @@ pub enum Body {
     Reads(ReadsManifest),
     /// Nothing: it fills a publishing tick, and is addressed to nobody.
     Dummy,
+    /// How many questions were put to one member, or answered to it.
+    Matches(MatchesManifest),
 }
 
 /// The manifest of a record.
@@ -159,6 +163,8 @@ pub struct KeyManifest {
     pub from: u64,
     /// End of the epoch, seconds since 1970.
     pub until: u64,
+    /// Public half of the match key of the epoch: see [`crate::oprf`].
+    pub match_key: Option<[u8; ELEMENT_LEN]>,
 }
 
 /// The manifest of a register adoption.
@@ -202,10 +208,11 @@ impl Manifest {
             Body::Key(_) | Body::Register(_) => Addressees::Federation,
             Body::Reads(reads) => Addressees::Named(&reads.to),
             Body::Dummy => Addressees::Named(&NOBODY),
+            Body::Matches(matches) => Addressees::Named(&matches.to),
         }
     }
 
-    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`, `dummy`.
+    /// The entry's kind: a record kind, or `audience`, `key`, `register`, `reads`, `dummy`, `matches`.
     pub fn kind(&self) -> &str {
         match &self.body {
             Body::Record(record) => &record.kind,
@@ -214,6 +221,7 @@ impl Manifest {
             Body::Register(_) => "register",
             Body::Reads(_) => "reads",
             Body::Dummy => "dummy",
+            Body::Matches(_) => "matches",
         }
     }
 
@@ -239,18 +247,14 @@ impl Manifest {
                 ("commitment", cbor::bytes(audience.commitment.0)),
                 ("until", Value::from(audience.until)),
             ],
-            Body::Key(key) => vec![
-                ("epoch", Value::from(key.epoch)),
-                ("public", cbor::bytes(key.public.as_slice())),
-                ("from", Value::from(key.from)),
-                ("until", Value::from(key.until)),
-            ],
+            Body::Key(key) => key.fields(),
             Body::Register(adopted) => vec![
                 ("version", Value::from(adopted.version)),
                 ("digest", cbor::bytes(adopted.digest.0)),
             ],
             Body::Reads(reads) => reads.fields(),
             Body::Dummy => Vec::new(),
+            Body::Matches(matches) => matches.fields(),
         });
         Value::Map(fields.into_iter().map(|(k, v)| (Value::from(k), v)).collect())
     }
@@ -279,68 +283,18 @@ impl Manifest {
                 commitment: Digest(fields.take_fixed("commitment")?),
                 until: fields.take_u64("until")?,
             }),
-            "key" => Body::Key(KeyManifest {
-                epoch: fields.take_u64("epoch")?,
-                public: fields.take_fixed::<SEAL_PUBLIC_LEN>("public")?.to_vec(),
-                from: fields.take_u64("from")?,
-                until: fields.take_u64("until")?,
-            }),
+            "key" => Body::Key(KeyManifest::read(&mut fields)?),
             "register" => Body::Register(RegisterManifest {
                 version: fields.take_u64("version")?,
                 digest: Digest(fields.take_fixed("digest")?),
             }),
             "reads" => Body::Reads(ReadsManifest::read(&mut fields)?),
             "dummy" => Body::Dummy,
+            "matches" => Body::Matches(MatchesManifest::read(&mut fields)?),
             _ => Body::Record(RecordManifest::read(kind, &mut fields)?),
         };
         fields.finish()?;
         Ok(Self { federation, register, nonce, heads, body })
-    }
-}
-
-impl ReadsManifest {
-    fn fields(&self) -> Vec<(&'static str, Value)> {
-        let counts = self.counts.iter().map(|(record, classes)| {
-            let classes = classes.iter();
-            let classes = classes.map(|(c, count)| (Value::from(c.as_str()), Value::from(*count)));
-            (Value::Text(record.to_string()), Value::Map(classes.collect()))
-        });
-        vec![
-            ("to", members_value(&self.to)),
-            ("from", Value::from(self.from)),
-            ("until", Value::from(self.until)),
-            ("counts", Value::Map(counts.collect())),
-            ("commitment", cbor::bytes(self.commitment.0)),
-        ]
-    }
-
-    fn read(fields: &mut Fields<'_>) -> Result<Self, CborError> {
-        const COUNTS: &str = "a map from record ids to maps from classes to counts above 0";
-        let bad = || cbor::shape(MANIFEST, "counts", COUNTS);
-        let reads = Self {
-            to: read_members(fields.take("to")?)?,
-            from: fields.take_u64("from")?,
-            until: fields.take_u64("until")?,
-            counts: read_map(&mut fields.take("counts")?, "counts", |record, classes| {
-                let classes = read_map(classes, "counts", |class, count| {
-                    let count = count.unsigned("counts").ok();
-                    Ok((class.to_owned(), count.filter(|count| *count > 0).ok_or_else(bad)?))
-                })?;
-                let record = record.parse().map_err(|_| bad())?;
-                if classes.is_empty() { Err(bad()) } else { Ok((record, classes)) }
-            })?,
-            commitment: Digest(fields.take_fixed("commitment")?),
-        };
-        if reads.to.len() != 1 {
-            return Err(cbor::shape(MANIFEST, "to", "one member id"));
-        }
-        if reads.counts.is_empty() {
-            return Err(bad());
-        }
-        if reads.from > reads.until {
-            return Err(cbor::shape(MANIFEST, "until", "not before `from`"));
-        }
-        Ok(reads)
     }
 }
 
@@ -419,11 +373,11 @@ pub enum Addressees<'a> {
     Federation,
 }
 
-fn members_value(members: &BTreeSet<MemberId>) -> Value {
+pub(super) fn members_value(members: &BTreeSet<MemberId>) -> Value {
     Value::Array(members.iter().map(|m| Value::from(m.as_str())).collect())
 }
 
-fn read_members(mut list: Strict<'_>) -> Result<BTreeSet<MemberId>, CborError> {
+pub(super) fn read_members(mut list: Strict<'_>) -> Result<BTreeSet<MemberId>, CborError> {
     let expected = "member ids in order, each once, at least one";
     let bad = || cbor::shape(MANIFEST, "to", expected);
     let cbor::Head::Array(len) = list.untagged()? else { return Err(bad()) };
@@ -482,7 +436,7 @@ fn parse_member(text: &str) -> Result<MemberId, CborError> {
     text.parse().map_err(|_| cbor::shape(MANIFEST, "member", MEMBER))
 }
 
-fn read_map<'a, K: Ord, V>(
+pub(super) fn read_map<'a, K: Ord, V>(
     map: &mut Strict<'a>,
     field: &'static str,
     mut read: impl FnMut(&'a str, &mut Strict<'a>) -> Result<(K, V), CborError>,

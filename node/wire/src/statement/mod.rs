@@ -11,6 +11,7 @@
 //!
 //! This module knows nothing of registers, logs or clocks.
 
+mod control;
 mod denial;
 mod manifest;
 mod sign1;
@@ -21,6 +22,7 @@ use crate::cbor::{self, CborError};
 use crate::id::{Digest, MemberId, RecordId};
 use crate::signer::{Ed25519Signer, NoSignature};
 
+pub use control::{MAX_MATCH_ROWS, MatchCounts, MatchSide, MatchesManifest};
 pub use denial::{Denial, MAX_DENIAL_RANGES};
 pub use manifest::{
     Addressees, AudienceManifest, Body, Head, KeyManifest, Manifest, PartRef, ReadCounts,

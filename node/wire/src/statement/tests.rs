@@ -78,6 +78,49 @@ fn a_read_log_entry_is_for_one_member_and_counts_something() {
     }
 }
 
+fn matches() -> MatchesManifest {
+    let kinds = BTreeMap::from([("container".to_owned(), 3)]);
+    let purposes = BTreeMap::from([("risk-analysis".to_owned(), kinds)]);
+    MatchesManifest {
+        to: BTreeSet::from(["SG".parse().unwrap()]),
+        side: MatchSide::Answered,
+        day: 20_000,
+        counts: BTreeMap::from([("labs".to_owned(), purposes)]),
+    }
+}
+
+#[test]
+fn an_entry_on_matching_is_for_one_member_and_counts_something_of_named_purposes() {
+    let rows = |rows: usize| {
+        let kinds = (0..rows).map(|number| (format!("kind-{number}"), 1)).collect();
+        let purposes = BTreeMap::from([("risk-analysis".to_owned(), kinds)]);
+        MatchesManifest { counts: BTreeMap::from([("labs".to_owned(), purposes)]), ..matches() }
+    };
+    let counted = |kind: &str, count| {
+        let kinds = BTreeMap::from([(kind.to_owned(), count)]);
+        let purposes = BTreeMap::from([("risk-analysis".to_owned(), kinds)]);
+        MatchesManifest { counts: BTreeMap::from([("labs".to_owned(), purposes)]), ..matches() }
+    };
+    let read = |body| {
+        let manifest = Manifest { body: Body::Matches(body), ..record(None) };
+        Statement::parse(sign(&key(), claims(), manifest).unwrap().bytes()).map(|_| ())
+    };
+    assert!(read(rows(MAX_MATCH_ROWS)).is_ok());
+    for bad in [
+        rows(MAX_MATCH_ROWS + 1),
+        rows(0),
+        counted("container", 0),
+        counted("MSKU6011672", 1),
+        MatchesManifest { counts: BTreeMap::new(), ..matches() },
+        MatchesManifest {
+            to: BTreeSet::from(["AU".parse().unwrap(), "SG".parse().unwrap()]),
+            ..matches()
+        },
+    ] {
+        assert!(read(bad.clone()).is_err(), "{bad:?}");
+    }
+}
+
 fn others() -> Vec<Manifest> {
     let with = |body| Manifest { body, ..record(None) };
     vec![
@@ -93,10 +136,12 @@ fn others() -> Vec<Manifest> {
             public: vec![3; SEAL_PUBLIC_LEN],
             from: 1,
             until: 2,
+            match_key: Some([9; 32]),
         })),
         with(Body::Register(RegisterManifest { version: 2, digest: Digest([4; 32]) })),
         with(Body::Reads(reads())),
         with(Body::Dummy),
+        with(Body::Matches(matches())),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Statements: what is signed, by whom, and what is refused.
 
+mod facts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -12,6 +14,7 @@ use crate::merkle::leaf_hash;
 use crate::merkle::vectors::settle;
 use crate::seal::SealSecretKey;
 use crate::statement::*;
+use facts::facts;
 
 const SEED: [u8; 32] = [1; 32];
 /// Order of the group of Ed25519, little-endian.
@@ -90,7 +93,9 @@ fn good() -> Vec<(&'static str, Manifest)> {
         public: seal_key.as_bytes().to_vec(),
         from: ISSUED_AT,
         until: ISSUED_AT + 2_592_000,
+        match_key: None,
     };
+    let with_match = KeyManifest { match_key: Some([9; 32]), ..key.clone() };
     let register = RegisterManifest { version: 3, digest: Digest([4; 32]) };
     let classes = BTreeMap::from([("commercial".to_owned(), 1), ("operational".to_owned(), 300)]);
     let reads = ReadsManifest {
@@ -99,6 +104,14 @@ fn good() -> Vec<(&'static str, Manifest)> {
         until: ISSUED_AT,
         counts: BTreeMap::from([(record(3), classes)]),
         commitment: Digest([6; 32]),
+    };
+    let kinds = BTreeMap::from([("container".to_owned(), 2), ("vessel".to_owned(), 300)]);
+    let purposes = BTreeMap::from([("risk-analysis".to_owned(), kinds)]);
+    let matches = MatchesManifest {
+        to: BTreeSet::from([member("SG")]),
+        side: MatchSide::Asked,
+        day: ISSUED_AT / 86_400,
+        counts: BTreeMap::from([("labs".to_owned(), purposes)]),
     };
     let alone = Manifest {
         heads: BTreeMap::new(),
@@ -119,6 +132,8 @@ fn good() -> Vec<(&'static str, Manifest)> {
         ("the adoption of a register", manifest(Body::Register(register))),
         ("a dummy", manifest(Body::Dummy)),
         ("counts of reads", manifest(Body::Reads(reads))),
+        ("a seal key with a match key", manifest(Body::Key(with_match))),
+        ("counts of questions", manifest(Body::Matches(matches))),
     ]
 }
 
@@ -134,58 +149,6 @@ fn sized(len: usize) -> Manifest {
 
 fn claims() -> Claims {
     Claims { issuer: member("ID"), subject: record(2), issued_at: ISSUED_AT }
-}
-
-/// What a manifest says, with byte strings in hexadecimal digits.
-fn facts(manifest: &Manifest) -> serde_json::Value {
-    let heads: BTreeMap<_, _> = manifest
-        .heads
-        .iter()
-        .map(|(m, head)| (m.as_str(), json!([head.size, head.root])))
-        .collect();
-    let body = match &manifest.body {
-        Body::Record(record) => {
-            let parts: BTreeMap<_, _> = (record.parts.iter())
-                .map(|(c, p)| (c, json!([p.commitment, p.length, hex::encode(p.audience)])))
-                .collect();
-            let mut body = json!({
-                "community": record.community, "schema": record.schema,
-                "schemaDigest": record.schema_digest, "codeLists": record.code_lists,
-                "handling": record.handling.to_json().unwrap(), "parts": parts,
-            });
-            if let Some(to) = &record.to {
-                body["to"] = json!(to);
-            }
-            if let Some(Relation { verb, record, issuer }) = &record.relation {
-                body["relation"] = json!([verb.as_str(), record.to_string(), issuer]);
-            }
-            body
-        }
-        Body::Audience(audience) => json!({
-            "audience": hex::encode(audience.audience), "community": audience.community,
-            "to": audience.to, "commitment": audience.commitment, "until": audience.until,
-        }),
-        Body::Key(key) => json!({
-            "epoch": key.epoch, "public": hex::encode(&key.public), "from": key.from,
-            "until": key.until,
-        }),
-        Body::Register(adopted) => json!({ "version": adopted.version, "digest": adopted.digest }),
-        Body::Dummy => json!({}),
-        Body::Reads(reads) => {
-            let counts: BTreeMap<_, _> =
-                reads.counts.iter().map(|(r, c)| (r.to_string(), c)).collect();
-            json!({
-                "to": reads.to, "from": reads.from, "until": reads.until, "counts": counts,
-                "commitment": reads.commitment,
-            })
-        }
-    };
-    let mut facts = json!({
-        "profile": PROFILE, "federation": manifest.federation, "register": manifest.register,
-        "nonce": hex::encode(manifest.nonce), "heads": heads, "kind": manifest.kind(),
-    });
-    facts.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-    facts
 }
 
 fn case(
