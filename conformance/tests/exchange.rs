@@ -28,6 +28,7 @@ mod stories {
     mod refusals;
     mod register;
     mod register_life;
+    mod screen;
 }
 
 use serde_json::{Value, json};

@@ -44,6 +44,7 @@ pub(super) mod row {
     pub const UNCOUNTED: u8 = b'V';
     pub const READS: u8 = b'y';
     pub const READS_OF: u8 = b'Y';
+    pub const SCREENED: u8 = b'z';
 }
 
 /// Key of a row that belongs to a log.
