@@ -32,6 +32,7 @@ mod stories {
     mod refusals;
     mod register;
     mod register_life;
+    mod screen;
     mod token;
     mod traffic;
 }

@@ -219,6 +219,11 @@ impl Kind {
         self.rules.run(&self.tree, record, held, findings)
     }
 
+    /// What the rules of free text find: see [`crate::ValidRecord::screen`].
+    pub(crate) fn screen(&self, record: &Value) -> Vec<Finding> {
+        self.rules.screen(&self.tree, record)
+    }
+
     /// Of these classes, those that the kind has; whoever holds them all sees it whole.
     fn narrowed(&self, held: Classes) -> Classes {
         let own: Classes = self.classes.iter().copied().collect();

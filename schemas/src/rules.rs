@@ -237,6 +237,24 @@ impl KindRules {
         not_checkable
     }
 
+    /// What the rules of free text alone find, in whatever number: see [`ValidRecord::screen`].
+    ///
+    /// [`ValidRecord::screen`]: crate::ValidRecord::screen
+    pub(crate) fn screen(&self, tree: &Node, record: &Value) -> Vec<Finding> {
+        let of_text = |applied: &&Applied| matches!(applied.rule.reads, Reads::FreeText(_));
+        let rules: Vec<&Rule> = self.0.iter().filter(of_text).map(|applied| applied.rule).collect();
+        let mut found = Vec::new();
+        walk(tree, record, &mut |leaf, pointer, value| {
+            let Some(text) = value.as_str().filter(|_| free(pointer, leaf)) else { return };
+            for rule in &rules {
+                if let Reads::FreeText(find) = rule.reads {
+                    found.extend(find(text).map(|shown| rule.breach(pointer, shown)));
+                }
+            }
+        });
+        found
+    }
+
     /// A field that is judged alone can be judged wherever it can be seen.
     fn judge_fields(
         &self,

@@ -255,6 +255,12 @@ impl ValidRecord {
         &self.warnings
     }
 
+    /// What looks like a natural person in its free text, and should not be sent before somebody
+    /// has decided so. Complete: other warnings take no room from it.
+    pub fn screen(&self) -> Vec<Finding> {
+        self.kind.screen(&self.value)
+    }
+
     /// What a holder of these classes sees of it: those fields, and coarser values where the exact
     /// ones are of another class. List items of which nothing is seen are empty objects.
     pub fn projection(&self, held: &BTreeSet<FieldClass>) -> Value {

@@ -95,6 +95,8 @@ pub enum Command {
     Acknowledge(tasks::AcknowledgeArgs),
     /// Print who was given which restricted fields, when and for which purpose.
     Reads(read::ReadsArgs),
+    /// Print what the screen before sending found in a record, and who decided to send it.
+    Screen(read::ScreenArgs),
     /// Print the proof that a record is in its log, for `sealwire-audit receipt`.
     Receipt(read::ReceiptArgs),
     /// Say which rule lets which field of a record reach a member, and which does not.
@@ -184,6 +186,7 @@ fn execute(command: Command, output: Output, demo: Demo) -> Result<Exit, Failure
         Command::Tasks(connection) => tasks::tasks(&connection, output),
         Command::Acknowledge(args) => tasks::acknowledge(&args, output),
         Command::Reads(args) => read::reads(&args, output),
+        Command::Screen(args) => read::screen(&args, output),
         Command::Receipt(args) => read::receipt(&args, output),
         Command::Explain(args) => onward::explain(&args, output),
         Command::Open(args) => onward::open(&args, output),

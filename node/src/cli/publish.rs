@@ -42,6 +42,10 @@ pub struct PublishArgs {
     /// Publish nothing; say what each member would see of the record, and what is withheld.
     #[arg(long, conflicts_with = "idempotency_key")]
     pub preview: bool,
+    /// Send what the screen finds in free text all the same, and why: REASON for whatever it finds,
+    /// /POINTER=REASON for one field. Repeatable; what was decided is kept with the record.
+    #[arg(long, value_name = "[/POINTER=]REASON", value_parser = decision)]
+    pub keep: Vec<Keep>,
     /// Repeating with the same key publishes once; a random one if not given.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -76,6 +80,26 @@ pub struct ClassAudience {
     pub class: String,
     /// Its members; absent means those of `--to`.
     pub members: Option<Vec<MemberId>>,
+}
+
+/// A decision to send what the screen found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// The field; absent means wherever something was found.
+    pub pointer: Option<String>,
+    /// Why it may be sent.
+    pub reason: String,
+}
+
+fn decision(text: &str) -> Result<Keep, String> {
+    let (pointer, reason) = match text.split_once('=') {
+        Some((pointer, reason)) if pointer.starts_with('/') => (Some(pointer.to_owned()), reason),
+        _ => (None, text),
+    };
+    if reason.trim().is_empty() {
+        return Err("a reason is missing, such as 'the name is that of a product'".to_owned());
+    }
+    Ok(Keep { pointer, reason: reason.to_owned() })
 }
 
 fn class_audience(text: &str) -> Result<ClassAudience, String> {
@@ -221,6 +245,17 @@ pub(super) fn submission(args: &PublishArgs, record: Value) -> Result<Value, Fai
     }
     if !audiences.is_empty() {
         body.insert("audiences".to_owned(), json!(audiences));
+    }
+    let keep: Vec<Value> = args
+        .keep
+        .iter()
+        .map(|Keep { pointer, reason }| match pointer {
+            Some(pointer) => json!({"pointer": pointer, "reason": reason}),
+            None => json!({"reason": reason}),
+        })
+        .collect();
+    if !keep.is_empty() {
+        body.insert("keep".to_owned(), Value::Array(keep));
     }
     Ok(Value::Object(body))
 }

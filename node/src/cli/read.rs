@@ -76,6 +76,16 @@ pub struct ReadsArgs {
     pub connection: Connection,
 }
 
+/// Arguments of `screen`.
+#[derive(Debug, Args)]
+pub struct ScreenArgs {
+    /// The id of a record of this member, urn:uuid:…
+    pub id: RecordId,
+    /// The node.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
 /// Arguments of `receipt`.
 #[derive(Debug, Args)]
 pub struct ReceiptArgs {
@@ -196,6 +206,34 @@ pub fn reads(args: &ReadsArgs, output: Output) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
     }
+}
+
+/// Prints what the screen found in a record of ours, and who decided to send it.
+pub fn screen(args: &ScreenArgs, output: Output) -> Result<Exit, Failure> {
+    let client = args.connection.open()?;
+    let view = client.get(&format!("/v1/records/{}/screen", args.id))?.accepted()?.json()?;
+    output.say(&view, screened(&view))?;
+    Ok(Exit::Done)
+}
+
+fn screened(view: &Value) -> String {
+    let text = |value: &Value, key: &str| match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "?".to_owned(),
+    };
+    let kept: Vec<&Value> =
+        view.get("kept").and_then(Value::as_array).into_iter().flatten().collect();
+    if kept.is_empty() {
+        return format!("{}: nothing was found", text(view, "id"));
+    }
+    let mut lines =
+        format!("{}: sent by decision of {}", text(view, "id"), text(view, "principal"));
+    for finding in kept {
+        let (pointer, code) = (text(finding, "pointer"), text(finding, "code"));
+        lines.push_str(&format!("\n  {pointer} {code}: {}", text(finding, "reason")));
+    }
+    lines
 }
 
 /// Prints the proof that a record is in its log, which stands by itself.

@@ -31,6 +31,15 @@ fn help_states_the_exit_codes() {
 }
 
 #[test]
+fn a_decision_to_keep_names_a_field_or_all_of_them() {
+    let line = "sealwire publish - --community labs --keep product-name --keep /remark=a=b";
+    let kept = json!([{"reason": "product-name"}, {"pointer": "/remark", "reason": "a=b"}]);
+    assert_eq!(published(line).unwrap()["keep"], kept);
+    assert!(published("sealwire publish - --community labs").unwrap().get("keep").is_none());
+    assert!(parse("sealwire publish - --community labs --keep /remark=").is_err());
+}
+
+#[test]
 fn to_with_a_class_names_who_gets_that_class() {
     let body = published("sealwire publish - --community labs --to ID,SG --class operational");
     let body = body.unwrap();

@@ -118,6 +118,7 @@ fn routes() -> Vec<Route> {
             Access::AnyOf(&Right::OURS),
             get(records::delivery),
         ),
+        route("get", "/v1/records/{id}/screen", PROOF, get(records::screen)),
         route("get", "/v1/records/{id}/receipt", PROOF, get(records::receipt)),
         route("get", "/v1/records/{id}/cose-receipt", PROOF, get(records::cose_receipt)),
         route("get", "/v1/records/{id}/entry", PROOF, get(records::entry)),

@@ -18,7 +18,7 @@ use super::auth::Caller;
 use super::{App, DEFAULT_PAGE, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_LEN, MAX_PAGE, Problem};
 use crate::delivery::Delivery;
 use crate::feed::{Consented, Reading, RecordView};
-use crate::node::{NodeHandle, Outcome, Preview, Submission, Waiting};
+use crate::node::{NodeHandle, Outcome, Preview, ScreenView, Submission, Waiting};
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
 
@@ -270,6 +270,14 @@ pub(super) async fn delivery(
     ask(&app, move |node| node.delivery(&id)).await.map(Json)
 }
 
+pub(super) async fn screen(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ScreenView>, Problem> {
+    let id = record_id(id)?;
+    ask(&app, move |node| node.screen(&id)).await.map(Json)
+}
+
 pub(super) async fn receipt(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
@@ -373,6 +381,7 @@ pub(super) fn submission(bytes: &[u8], community: Option<String>) -> Result<Subm
             record: value,
             to: None,
             audiences: BTreeMap::new(),
+            keep: Vec::new(),
             language: Language::default(),
         });
     }
@@ -382,8 +391,8 @@ pub(super) fn submission(bytes: &[u8], community: Option<String>) -> Result<Subm
     let record = record.map(Value::take);
     let mut submission: Submission = serde_json::from_value(value).map_err(|cause| {
         let detail = format!("cannot read the submission: {cause}");
-        let hint = "send {\"community\": …, \"record\": {…}}, optionally \"to\" and \
-                    \"audiences\"; or the record alone to /v1/records?community=…";
+        let hint = "send {\"community\": …, \"record\": {…}}, optionally \"to\", \
+                    \"audiences\" and \"keep\"; or the record alone to /v1/records?community=…";
         Problem::bad_request("submission-invalid", detail, hint)
     })?;
     submission.record = record.unwrap_or_default();

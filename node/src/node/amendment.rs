@@ -182,5 +182,6 @@ pub fn acknowledgement(
         .filter(|(_, fields)| fields.iter().any(|field| record.get(field).is_some()));
     let audiences = there.map(|(class, _)| (class.to_owned(), to.clone())).collect();
     let community = amendment.community.clone();
-    Ok(Submission { community, record, to: Some(to), audiences, language: Default::default() })
+    let (to, language, keep) = (Some(to), Default::default(), Vec::new());
+    Ok(Submission { community, record, to, audiences, language, keep })
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::amendment::{self, Said};
+use super::screen::Keep;
 use crate::admit;
 use crate::context::Context;
 use crate::issue;
@@ -32,6 +33,9 @@ pub struct Submission {
     /// Audiences of single classes, by class name.
     #[serde(default)]
     pub audiences: BTreeMap<String, BTreeSet<MemberId>>,
+    /// What the screen before sending finds and is to be sent all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<Keep>,
     /// The language in which warnings are told.
     #[serde(skip)]
     pub language: Language,
@@ -116,7 +120,7 @@ pub fn prepare(
             ));
         }
     }
-    let Submission { community, record, to, audiences, language } = submission;
+    let Submission { community, record, to, audiences, language, keep: _ } = submission;
     let (id, record) = with_id(context, record, now_ms)?;
     let valid = Standard::v1().accept(record).map_err(Refusal::invalid)?;
     let mut wish = Wish { to, audiences: classes(audiences)?, ..Wish::default() };

@@ -248,6 +248,7 @@ async fn say(
         to: to.map(reachable),
         audiences: BTreeMap::new(),
         language: Language::default(),
+        keep: Vec::new(),
     };
     let published = publish::publish(inner, "node", None, submission).await?;
     Counters::add(&inner.counters.published, 1);

@@ -15,10 +15,12 @@ mod matching;
 mod metrics;
 mod paced;
 mod peers;
+mod proofs;
 mod publish;
 mod reads;
 mod recover;
 mod retention;
+mod screen;
 mod startup;
 mod status;
 mod taken;
@@ -34,7 +36,6 @@ use anyhow::Context as _;
 use sealwire_gossip as gossip;
 use sealwire_wire::id::{MemberId, RecordId};
 use sealwire_wire::register::{Member, Register, Status as MemberStatus};
-use sealwire_wire::tile::Resource;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, Traffic};
@@ -47,7 +48,6 @@ use crate::locodes;
 use crate::matching::Lists;
 use crate::refusal::Refusal;
 use crate::store::{KeptRead, ReadCursor};
-use crate::tlog;
 
 pub use draft::{Preview, Submission};
 use drafts::Drafts;
@@ -61,6 +61,7 @@ use peers::Peers;
 pub use publish::Published;
 use retention::Notices;
 pub use retention::{Decided, Due, ErasureState, HoldState, MAX_REASON_LEN};
+pub use screen::ScreenView;
 pub use status::Status;
 use status::register_expiry;
 pub use tasks::Tasks;
@@ -396,46 +397,6 @@ impl NodeHandle {
     /// Where a record of ours has arrived.
     pub fn delivery(&self, id: &RecordId) -> Result<Delivery, Refusal> {
         delivery::delivery(&self.inner.context, id)
-    }
-
-    /// The proof for one entry (C2SP tlog-proof).
-    pub fn receipt(&self, id: &RecordId) -> Result<String, Refusal> {
-        feed::receipt(&self.inner.context, id).map(|receipt| receipt.to_string())
-    }
-
-    /// The proof for one entry of ours as a COSE receipt (RFC 9942) beside its checkpoint.
-    pub fn cose_receipt(&self, id: &RecordId) -> Result<Vec<u8>, Refusal> {
-        feed::cose_receipt(&self.inner.context, id)
-    }
-
-    /// One entry as it travels, for `sealwire unseal`.
-    pub fn entry_file(&self, id: &RecordId) -> Result<Vec<u8>, Refusal> {
-        feed::entry_file(&self.inner.context, id)
-    }
-
-    /// The latest checkpoint held of a log, with its cosignatures.
-    pub fn log_checkpoint(&self, log: &MemberId) -> Result<String, Refusal> {
-        tlog::checkpoint(&self.inner.context, log)
-    }
-
-    /// A tile or entry bundle of a log.
-    pub fn log_resource(&self, log: &MemberId, resource: Resource) -> Result<Vec<u8>, Refusal> {
-        tlog::resource(&self.inner.context, log, resource)
-    }
-
-    /// The statement of an entry, for our own people or for another member.
-    pub fn log_statement(
-        &self,
-        log: &MemberId,
-        index: u64,
-        asker: Option<&MemberId>,
-    ) -> Result<Vec<u8>, Refusal> {
-        tlog::statement(&self.inner.context, log, index, asker)
-    }
-
-    /// Answers a request to cosign a checkpoint (C2SP tlog-witness).
-    pub async fn add_checkpoint(&self, body: &[u8]) -> Result<Witnessed, Refusal> {
-        witness::add_checkpoint(&self.inner, body).await
     }
 
     /// Takes the next version of the register.

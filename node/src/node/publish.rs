@@ -19,13 +19,13 @@ use crate::feed::{self, Reading};
 use crate::issue::{Audience, Draft, Issued};
 use crate::refusal::Refusal;
 use crate::release::Plan;
-use crate::store::Fact;
+use crate::store::{Decision, Fact, Screened};
 
 use super::draft::{self, Prepared, Submission};
 use super::drafts::Queued;
 use super::driver::{Logged, Message, unix_ms};
 use super::forgetting;
-use super::{Counters, Inner};
+use super::{Counters, Inner, screen};
 
 /// Longest idempotency key, in bytes.
 pub const MAX_IDEMPOTENCY_KEY: usize = 128;
@@ -70,7 +70,7 @@ pub async fn publish(
     submission: Submission,
 ) -> Result<Published, Refusal> {
     let Some(key) = idempotency_key else {
-        return publish_once(inner, None, submission).await;
+        return publish_once(inner, principal, None, submission).await;
     };
     check_key(key)?;
     publish_keyed(inner, principal, key, digest_of(&submission), submission).await
@@ -97,9 +97,9 @@ async fn publish_keyed(
             "ask again in a moment with the same key",
         ));
     }
-    let (principal, key) = pair.clone();
-    let request = IdempotentRequest { principal, key, digest };
-    let outcome = publish_once(inner, Some(request), submission).await;
+    let (by, key) = pair.clone();
+    let request = IdempotentRequest { principal: by, key, digest };
+    let outcome = publish_once(inner, principal, Some(request), submission).await;
     lock(&inner.publisher.in_flight).remove(&pair);
     outcome
 }
@@ -141,6 +141,7 @@ pub fn queue(
     let register = context.register();
     let now = unix_ms();
     let Prepared { id, valid, .. } = draft::prepare(context, &register, submission.clone(), now)?;
+    screen::decided(&valid, &submission.keep)?;
     let submission = Submission { record: valid.value().clone(), ..submission };
     let id = inner.drafts.keep(&id, principal, key, digest, submission, now)?;
     Ok(Queued { id, queued: true, reason: held_back.message })
@@ -237,13 +238,14 @@ async fn announcing(inner: &Inner) -> Result<(), Refusal> {
 
 async fn publish_once(
     inner: &Inner,
+    principal: &str,
     request: Option<IdempotentRequest>,
     submission: Submission,
 ) -> Result<Published, Refusal> {
-    match publish_now(inner, request.clone(), submission.clone()).await {
+    match publish_now(inner, principal, request.clone(), submission.clone()).await {
         // Others were logged before it, up to where another key signs.
         Err(refusal) if refusal.code == "sign-key-not-valid" => {
-            publish_now(inner, request, submission).await
+            publish_now(inner, principal, request, submission).await
         }
         outcome => outcome,
     }
@@ -251,6 +253,7 @@ async fn publish_once(
 
 async fn publish_now(
     inner: &Inner,
+    principal: &str,
     request: Option<IdempotentRequest>,
     submission: Submission,
 ) -> Result<Published, Refusal> {
@@ -258,8 +261,10 @@ async fn publish_now(
     let context = &inner.context;
     let register = context.register();
     let now = context.now(unix_ms());
+    let keep = submission.keep.clone();
     let Prepared { id, valid, fields, plan, relation, community, language } =
         draft::prepare(context, &register, submission, now.unix_ms)?;
+    let kept = screen::decided(&valid, &keep)?;
     let mut entries = Vec::new();
     let mut facts: Vec<Fact> = Vec::new();
     facts.extend(forgetting::own_order(context, &valid, relation.as_ref(), now.unix_ms));
@@ -270,6 +275,12 @@ async fn publish_now(
     let issued = context.issuer.record(&now, draft, &plan, &audiences)?;
     admit::admit(&register, &issued.statement, Content::Whole(&valid))?;
     entries.push(issued);
+    // Of the same commit: a record that needed a decision is never there without it.
+    if !kept.is_empty() {
+        let principal = principal.to_owned();
+        let screened = Screened { record: id, principal, at: now.unix_ms, kept };
+        facts.push(Fact::Decision(Decision::Screened(screened)));
+    }
     let logged = log(inner, Unit { token: 0, entries, facts, request }).await?;
     published(inner, &id, logged, &plan, &valid, language)
 }
@@ -420,7 +431,8 @@ fn digest_of(submission: &Submission) -> Digest {
         audiences.join(";"),
         submission.record
     );
-    Digest::of(text.as_bytes())
+    let kept = submission.keep.iter().map(|keep| format!("\n{keep:?}"));
+    Digest::of([text].into_iter().chain(kept).collect::<String>().as_bytes())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,9 +1,46 @@
 //! Decisions of this node alone, as facts of its journal.
 
-use sealwire_wire::cbor::{self, CborError, Value};
-use sealwire_wire::id::{Digest, MemberId};
+use sealwire_wire::cbor::{self, CborError, Reader, Value};
+use sealwire_wire::id::{Digest, MemberId, RecordId};
 
 use super::fact::{array, member, take_member};
+
+/// What the screen before sending found in a record of ours, and who decided to send it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screened {
+    /// The record.
+    pub record: RecordId,
+    /// Who decided.
+    pub principal: String,
+    /// When, milliseconds since 1970.
+    pub at: u64,
+    /// What was found: places and codes, never the text itself.
+    pub kept: Vec<Kept>,
+}
+
+/// One finding that was sent all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// RFC 6901 pointer to the field.
+    pub pointer: String,
+    /// Stable kebab-case code.
+    pub code: String,
+    /// Why, in the officer's words.
+    pub reason: String,
+}
+
+impl Kept {
+    fn to_value(&self) -> Value {
+        let texts = [&self.pointer, &self.code, &self.reason];
+        Value::Array(texts.map(|text| Value::from(text.as_str())).to_vec())
+    }
+
+    fn from_value(value: Value) -> Result<Self, CborError> {
+        let mut fields = Reader::of_array("kept", value, &["pointer", "code", "reason"])?;
+        let (pointer, code) = (fields.take_text("pointer")?, fields.take_text("code")?);
+        Ok(Self { pointer, code, reason: fields.take_text("reason")? })
+    }
+}
 
 /// A local decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +78,8 @@ pub enum Decision {
         /// Why, in the operator's words.
         reason: String,
     },
+    /// A record of ours was sent although the screen had found something in it.
+    Screened(Screened),
     /// A receiver quarantined an entry of the own log.
     RefusedBy {
         /// The receiver.
@@ -78,6 +117,13 @@ impl Decision {
                 Value::from(*at),
                 Value::from(reason.as_str()),
             ],
+            Self::Screened(Screened { record, principal, at, kept }) => vec![
+                Value::from("screened"),
+                Value::Text(record.to_string()),
+                Value::from(principal.as_str()),
+                Value::from(*at),
+                Value::Array(kept.iter().map(Kept::to_value).collect()),
+            ],
             Self::RefusedBy { member: by, index, code, text } => vec![
                 Value::from("refused-by"),
                 member(by),
@@ -110,6 +156,16 @@ impl Decision {
                 at: fields.take_u64("2")?,
                 reason: fields.take_text("3")?,
             },
+            "screened" => Self::Screened(Screened {
+                record: fields.take_parsed("0", "a record id")?,
+                principal: fields.take_text("1")?,
+                at: fields.take_u64("2")?,
+                kept: fields
+                    .take_array("3")?
+                    .into_iter()
+                    .map(Kept::from_value)
+                    .collect::<Result<_, _>>()?,
+            }),
             "refused-by" => Self::RefusedBy {
                 member: take_member(&mut fields, "0")?,
                 index: fields.take_u64("1")?,

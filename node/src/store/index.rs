@@ -90,10 +90,7 @@ impl<'a> Stage<'a> {
                 self.purge_again(log, *index, sealed.keys())?;
                 self.stale(log, *index, at)
             }
-            Fact::Decision(decision) => {
-                self.decision(decision, at);
-                Ok(())
-            }
+            Fact::Decision(decision) => self.decision(decision, at),
             Fact::Read { log, .. } => self.read(log, at),
             Fact::Match(fact) => self.matching(fact, at),
             Fact::Reads { subject, log, count, .. } => self.reads(subject, log, *count, at),
@@ -305,7 +302,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn decision(&mut self, decision: &Decision, at: Position) {
+    fn decision(&mut self, decision: &Decision, at: Position) -> Result<(), StoreFault> {
         match decision {
             Decision::Quarantined { log, index, .. } => {
                 self.put(at_key(row::QUARANTINE, log, *index), at.to_bytes().to_vec());
@@ -317,6 +314,7 @@ impl<'a> Stage<'a> {
                 self.put(idempotent_key(principal, key), value);
             }
             Decision::HeadAccepted { .. } => self.outcome(&self.state.own.clone(), at),
+            Decision::Screened(screened) => self.screened(&screened.record, at),
             Decision::RefusedBy { member, index, .. } => {
                 let mut key = prefixed(row::REFUSED_BY, &index.to_be_bytes());
                 key.extend_from_slice(member.as_str().as_bytes());
@@ -324,6 +322,7 @@ impl<'a> Stage<'a> {
                 self.outcome(&self.state.own.clone(), at);
             }
         }
+        Ok(())
     }
 
     /// Notes a fact for the log's outcome file, in the journal's order.

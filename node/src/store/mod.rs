@@ -48,7 +48,7 @@ use std::sync::{Arc, OnceLock};
 
 use sealwire_wire::id::{Digest, MemberId};
 
-pub use self::decision::Decision;
+pub use self::decision::{Decision, Kept, Screened};
 pub use self::erasure::{Erasure, Hold, HoldStep, Review};
 pub use self::fact::{Fact, FactError};
 pub use self::files::Discloser;

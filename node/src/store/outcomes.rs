@@ -3,13 +3,32 @@
 use std::ops::Bound;
 
 use sealwire_wire::bundle::Outcome;
-use sealwire_wire::id::MemberId;
+use sealwire_wire::id::{MemberId, RecordId};
 
-use super::rows::{log_key, row};
-use super::{Decision, Erasure, Fact, Hold, Reader, StoreFault};
+use super::index::Stage;
+use super::rows::{Columns, log_key, prefixed, row};
+use super::{Decision, Erasure, Fact, Hold, Reader, Screened, StoreFault};
 use crate::journal::Position;
 
+impl Stage<'_> {
+    /// A decision about what the screen found in a record.
+    pub(super) fn screened(&mut self, record: &RecordId, at: Position) {
+        self.put(prefixed(row::SCREENED, record.as_bytes()), at.to_bytes().to_vec());
+    }
+}
+
 impl Reader {
+    /// What the screen before sending found in a record of ours that was sent all the same.
+    pub fn screened(&self, record: &RecordId) -> Result<Option<Screened>, StoreFault> {
+        let Some(at) = self.get(&prefixed(row::SCREENED, record.as_bytes()))? else {
+            return Ok(None);
+        };
+        match self.fact(Columns(&at).position()?)? {
+            Fact::Decision(Decision::Screened(screened)) => Ok(Some(screened)),
+            _ => Err(self.damaged()),
+        }
+    }
+
     /// The outcomes of a log after the one with the key `after`, in the journal's order; and the
     /// key of the last.
     pub(super) fn outcomes(
@@ -58,8 +77,27 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kept;
     use super::super::testing::{World, entry, id};
     use super::*;
+
+    #[test]
+    fn what_was_decided_about_a_record_is_found_by_its_id_also_after_a_rebuild() {
+        let record = RecordId::new(1, &[3; 10]);
+        let kept = Kept {
+            pointer: "/remark".to_owned(),
+            code: "person-name-in-text".to_owned(),
+            reason: "fictional".to_owned(),
+        };
+        let (principal, kept) = ("duty".to_owned(), vec![kept.clone(), kept]);
+        let screened = Screened { record, principal, at: 7, kept };
+        let mut world = World::new();
+        world.commit(&[Fact::Decision(Decision::Screened(screened.clone()))]);
+        assert_eq!(world.reader().screened(&record).unwrap(), Some(screened.clone()));
+        assert_eq!(world.reader().screened(&RecordId::new(2, &[3; 10])).unwrap(), None);
+        world.reopen(|data| std::fs::remove_dir_all(data.join("index")).unwrap());
+        assert_eq!(world.reader().screened(&record).unwrap(), Some(screened));
+    }
 
     #[test]
     fn outcomes_follow_the_journal_and_are_asked_for_from_the_last_one_on() {

@@ -62,6 +62,7 @@ pub(super) mod row {
     pub const MATCH_DAY: u8 = b'3';
     pub const MATCH_UNCOUNTED: u8 = b'5';
     pub const MATCH_ENTRY: u8 = b'7';
+    pub const SCREENED: u8 = b'K';
 }
 
 /// Key of a row that belongs to a log.

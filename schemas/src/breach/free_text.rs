@@ -45,6 +45,13 @@ const TELEPHONES: [&str; 10] = [
     "hp",
     "whatsapp",
 ];
+/// Words after which a date of birth stands.
+const BIRTHS: [&str; 9] =
+    ["born", "birth", "dob", "né", "née", "naissance", "lahir", "kelahiran", "ttl"];
+/// Digits of a payment card's number (ISO/IEC 7812-1), shortest and longest in use.
+const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+/// Letters and digits of an IBAN (ISO 13616), shortest and longest.
+const IBAN_LEN: std::ops::RangeInclusive<usize> = 15..=34;
 /// How many words after such a word the number may stand.
 const NEAR: usize = 4;
 
@@ -91,6 +98,93 @@ pub fn document(text: &str) -> Option<&str> {
         let plain = word.bytes().all(|b| b.is_ascii_alphanumeric());
         plain && digits >= 5 && (6..=16).contains(&word.len())
     })
+}
+
+/// A date of birth, after the word for it: three numbers, of which one can be a year.
+pub fn birth(text: &str) -> Option<&str> {
+    after(text, &BIRTHS, |word| {
+        let parts: Vec<&str> = word.splitn(4, ['-', '/', '.']).collect();
+        let number = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+        let year =
+            |part: &&str| part.len() == 4 && (part.starts_with("19") || part.starts_with("20"));
+        parts.len() == 3
+            && parts.iter().all(|part| (1..=4).contains(&part.len()) && number(part))
+            && parts.iter().any(year)
+    })
+}
+
+/// A bank account (IBAN, ISO 13616) or a payment card (ISO/IEC 7812-1) whose check digits hold. The
+/// number may be written in groups with blanks or hyphens between them.
+pub fn account(text: &str) -> Option<&str> {
+    let mut groups: Vec<(usize, &str)> = Vec::new();
+    for (at, word) in words(text) {
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let at = at + text.get(at..)?.find(word)?;
+        let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let bank = word.len() == 4 && word.bytes().all(|b| b.is_ascii_uppercase());
+        if word.is_empty()
+            || word.len() > MAX_WRITTEN
+            || !plain
+            || !(bank || word.bytes().any(|b| b.is_ascii_digit()))
+        {
+            groups.clear();
+            continue;
+        }
+        groups.push((at, word));
+        if groups.len() > MAX_GROUPS {
+            groups.remove(0);
+        }
+        let end = at + word.len();
+        for (start, _) in &groups {
+            let written = text.get(*start..end)?;
+            let number: String = written.chars().filter(char::is_ascii_alphanumeric).collect();
+            if is_card(&number) || is_iban(&number) {
+                return Some(written);
+            }
+        }
+    }
+    None
+}
+
+/// Groups of which a number is written, at most: an IBAN of 34 in fours.
+const MAX_GROUPS: usize = 9;
+
+/// Letters, digits and hyphens of one such group, at most.
+const MAX_WRITTEN: usize = 42;
+
+/// Whether these are the digits of a payment card: a first digit that cards have, and Luhn's check.
+fn is_card(number: &str) -> bool {
+    let cards = number.starts_with(['2', '3', '4', '5', '6']);
+    if !cards || !CARD_DIGITS.contains(&number.len()) {
+        return false;
+    }
+    let mut sum = 0;
+    for (place, digit) in number.bytes().rev().enumerate() {
+        if !digit.is_ascii_digit() {
+            return false;
+        }
+        let digit = u32::from(digit - b'0');
+        let doubled = if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+        sum += if place % 2 == 1 { doubled } else { digit };
+    }
+    sum % 10 == 0
+}
+
+/// Whether this is an IBAN: two letters, two digits, and ISO 7064 MOD 97-10 over the whole.
+fn is_iban(number: &str) -> bool {
+    let bytes = number.as_bytes();
+    let head = matches!(bytes, [a, b, c, d, ..] if a.is_ascii_uppercase()
+        && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit());
+    if !head || !IBAN_LEN.contains(&number.len()) {
+        return false;
+    }
+    let (country, rest) = number.split_at(4);
+    let remainder = rest.chars().chain(country.chars()).try_fold(0u32, |remainder, c| {
+        let value = c.to_digit(36)?;
+        let scale = if value > 9 { 100 } else { 10 };
+        Some((remainder * scale + value) % 97)
+    });
+    remainder == Some(1)
 }
 
 /// A telephone number: international, or after the word for it.
@@ -185,6 +279,25 @@ mod tests {
         for text in ["CAS 2504100-70-1", "[M+H]+ 357.2", "container CSQU3054383", "1+1", "+"] {
             assert_eq!(telephone(text), None, "{text}");
         }
+        for text in ["born on 1980-02-29", "DOB: 29/02/1980", "né le 29.2.1980", "lahir 1-2-2001"]
+        {
+            assert!(birth(text).is_some(), "{text}");
+        }
+        for text in ["seized on 2020-02-29", "birth control pills, lot 12-34-56", "born 1980", ""] {
+            assert_eq!(birth(text), None, "{text}");
+        }
+        let with_bank = account("paid to GB82 WEST 1234 5698 7654 32, yes");
+        assert_eq!(with_bank, Some("GB82 WEST 1234 5698 7654 32"));
+        assert_eq!(account("to DE89370400440532013000."), Some("DE89370400440532013000"));
+        let grouped = "to DE89 3704 0044 0532 0130 00, in two rates";
+        assert_eq!(account(grouped), Some("DE89 3704 0044 0532 0130 00"));
+        assert_eq!(account("card 4111-1111-1111-1111"), Some("4111-1111-1111-1111"));
+        assert_eq!(account("card 4111 1111 1111 1111 ok"), Some("4111 1111 1111 1111"));
+        for text in
+            ["4111 1111 1111 1112", "CSQU3054383", "HS 293399 14000 KGM", "DE88370400440532013000"]
+        {
+            assert_eq!(account(text), None, "{text}");
+        }
         assert_eq!(email("write to <a.b@lab.example>."), Some("a.b@lab.example"));
         for text in ["1 kg @ 5.00", "@lab.example", "a@b", "a@.example"] {
             assert_eq!(email(text), None, "{text}");
@@ -194,10 +307,13 @@ mod tests {
     #[test]
     fn hostile_text_is_searched_in_one_pass() {
         // Half a million repetitions would take hours if a search began anew at each of them.
+        let groups = "1111 ".repeat(500_000);
+        assert_eq!(account(&groups), None);
+        assert_eq!(account(&"1".repeat(1_000_000)), None);
         for part in ["+", "+1", "+1 ", "passport ", "tel 1 ", "Mr ", "M. a", "@", "a@", "a@b.", " "]
         {
             let text = part.repeat(500_000);
-            for search in [document, email] {
+            for search in [document, email, birth] {
                 assert_eq!(search(&text), None, "{part:?}");
             }
             assert!(telephone(&text).is_none_or(|number| number.len() <= text.len()));
@@ -208,7 +324,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_text_never_panics_and_what_is_found_stands_in_it(text in "\\PC{0,80}") {
-            for search in [name, document, telephone, email] {
+            for search in [name, document, telephone, email, birth, account] {
                 let found = search(&text);
                 prop_assert!(found.is_none_or(|part| text.contains(part) && !part.is_empty()));
             }

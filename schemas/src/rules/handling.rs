@@ -128,4 +128,32 @@ pub const RULES: &[Rule] = &[
         ),
         reads: Reads::Objects(&[&["mediaType", "personVisible"]], handling::person_on_picture),
     },
+    Rule {
+        number: "SW-122",
+        id: "birth-date-in-text",
+        severity: Severity::Warning,
+        text: words(
+            "Free text has no date of birth",
+            "Le texte libre ne contient pas de date de naissance",
+            "Teks bebas tidak memuat tanggal lahir",
+        ),
+        hint: words(
+            "take the date out, or use the field person",
+            "retirer la date, ou utiliser le champ person",
+            "hapus tanggalnya, atau gunakan ruas person",
+        ),
+        reads: Reads::FreeText(free_text::birth),
+    },
+    Rule {
+        number: "SW-123",
+        id: "account-in-text",
+        severity: Severity::Warning,
+        text: words(
+            "Free text has no number of a bank account or payment card",
+            "Le texte libre ne contient pas de numéro de compte bancaire ou de carte de paiement",
+            "Teks bebas tidak memuat nomor rekening bank atau kartu pembayaran",
+        ),
+        hint: words("take the number out", "retirer le numéro", "hapus nomornya"),
+        reads: Reads::FreeText(free_text::account),
+    },
 ];
