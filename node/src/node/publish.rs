@@ -192,7 +192,7 @@ pub async fn announce_seal_key(inner: &Inner) -> Result<(), Refusal> {
     let Some(epoch) = context.keys.seal.newest() else { return Ok(()) };
     let match_key = context.own_match_key(epoch.epoch);
     let says = context.match_key(&context.own).map(|(_, key)| key);
-    let said = match_key.is_none() || says == match_key;
+    let said = says == match_key || inner.matching.lists.all().is_empty();
     if context.announced_epoch().is_some_and(|announced| epoch.epoch <= announced) && said {
         return Ok(());
     }
@@ -211,7 +211,8 @@ async fn announcing(inner: &Inner) -> Result<(), Refusal> {
         let public = epoch.key.public().ok();
         let match_key = context.own_match_key(epoch.epoch);
         let says = context.match_key(&context.own).map(|(_, key)| key);
-        if known.get(&context.own) != public.as_ref() || says != match_key {
+        let matched = !inner.matching.lists.all().is_empty();
+        if known.get(&context.own) != public.as_ref() || (matched && says != match_key) {
             entries.push(context.issuer.key(&now, &epoch, match_key)?);
         }
     }

@@ -19,7 +19,7 @@ use sealwire_wire::statement::MAX_MATCH_ROWS;
 use tokio::sync::mpsc;
 
 use super::driver::{Message, unix_ms};
-use super::publish::{log, log_by};
+use super::publish::{announce_seal_key, log, log_by};
 use super::{Inner, NodeHandle};
 use crate::context::Context;
 use crate::exchange::Unit;
@@ -160,6 +160,11 @@ fn load(
     }
     let matching = &inner.matching;
     let listed = matching.lists.load(community, purposes, text, unix_ms() / 1000)?;
+    // A member whose log announced its seal key before there were match keys announces one now.
+    let announced = tokio::runtime::Handle::current().block_on(announce_seal_key(inner));
+    if let Err(refusal) = announced {
+        tracing::warn!(%refusal, "cannot announce the match key yet");
+    }
     if listed.identifiers.is_empty() {
         // Nobody is answered from what was made of it.
         matching.ours.forget(community);
