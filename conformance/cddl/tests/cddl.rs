@@ -465,25 +465,21 @@ fn proofs_of_single_fields_are_as_their_grammar_says() {
 #[test]
 fn outcomes_and_held_entries_of_a_bundle_are_as_their_grammar_says() {
     let (code, reason) = ("bad-signature".to_owned(), "the disk was lost".to_owned());
+    let until = "2027-01-31".to_owned();
     let refused = Outcome::Refused { by: member("SG"), index: 4, code: code.clone() };
     let outcomes = [
         Outcome::Denied(vec![1, 2]),
         Outcome::Quarantined { index: 3, code },
         refused.clone(),
-        Outcome::HeadAccepted { size: 5, at: 6, reason },
-        Outcome::Erased {
-            index: 7,
-            classes: vec!["nominal".to_owned(), "text".to_owned()],
-            rule: "retention-ended".to_owned(),
-            at: 8,
-        },
+        Outcome::HeadAccepted { size: 5, at: 6, reason: reason.clone() },
+        Outcome::Erased { index: 7, classes: vec!["text".into()], rule: "r".into(), at: 8 },
         Outcome::Hold {
             index: 9,
-            step: "placed".to_owned(),
-            by: "clerk".to_owned(),
+            step: "placed".into(),
+            by: "clerk".into(),
             at: 10,
-            until: "2027-01-31".to_owned(),
-            reason: "FICTIONAL court".to_owned(),
+            until,
+            reason,
         },
     ];
     for outcome in outcomes {

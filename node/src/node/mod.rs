@@ -248,10 +248,10 @@ pub async fn start(
     let node = NodeHandle { inner: Arc::new(inner) };
     tasks.push(tokio::spawn(node.clone().begin()));
     tasks.extend(paced::start(&node.inner));
-    let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
-    tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     let (forgetting, every) = (Arc::clone(&node.inner), config.forget_every);
     tasks.push(tokio::spawn(async move { forgetting::keep_on(&forgetting, every).await }));
+    let (counting, every) = (Arc::clone(&node.inner), config.reads.every);
+    tasks.push(tokio::spawn(async move { reads::count(&counting, every).await }));
     let counting = Arc::clone(&node.inner);
     tasks.push(tokio::spawn(async move { matching::count(&counting, every).await }));
     tracing::info!(member = %config.member, federation, "node started");
