@@ -82,11 +82,10 @@ fn notice(inner: &Inner, today: Date) {
 async fn take_orders(inner: &Inner, now_ms: u64) -> Result<(), Refusal> {
     let context = &inner.context;
     let mut facts = Vec::new();
-    for (by, index) in context.reader.orders() {
+    for (by, index, at) in context.reader.unsettled_orders() {
         let Some(erasure) = order_at(context, &by, index) else { continue };
-        let Some((log, at)) = context.reader.locate(&erasure.record) else { continue };
-        let erased = context.reader.erased(&log, at).map_err(fault)?;
-        if log == by && !erasure.classes.iter().all(|class| erased.contains_key(class)) {
+        let erased = context.reader.erased(&by, at).map_err(fault)?;
+        if !erasure.classes.iter().all(|class| erased.contains_key(class)) {
             facts.push(Fact::Erasure(Erasure { at: now_ms, ..erasure }));
         }
     }
@@ -126,13 +125,11 @@ async fn expire(inner: &Inner, today: Date, now_ms: u64, speaks: bool) -> Result
             let Some(of) = (!due.is_empty()).then(|| Target::at(context, &terms)).flatten() else {
                 continue;
             };
-            let held = of.held(&context.reader);
-            if terms.log == context.own && !held {
-                if speaks {
-                    order(inner, &of, &due, (rule, None), today).await?;
-                }
+            let ours = terms.log == context.own && !of.held(&context.reader);
+            if ours && speaks && ordered(inner, &of, &due, rule, today).await? {
                 continue;
             }
+            // Unreadable all the same; what cannot be ordered now is ordered at a later look.
             if rule == forget::RETENTION_ENDED {
                 facts.push(of.erasure(due, rule, now_ms));
             }
@@ -266,9 +263,28 @@ async fn order_what_is_erased(inner: &Inner, today: Date) -> Result<(), Refusal>
         if of.held(&context.reader) || context.reader.is_ordered(&of.id, &of.log) {
             continue;
         }
-        order(inner, &of, &classes, (forget::RETENTION_ENDED, None), today).await?;
+        ordered(inner, &of, &classes, forget::RETENTION_ENDED, today).await?;
     }
     Ok(())
+}
+
+/// Orders an erasure; false if it is refused, as in a community that has ended. Others are not kept
+/// waiting for that.
+async fn ordered(
+    inner: &Inner,
+    of: &Target,
+    classes: &BTreeSet<String>,
+    rule: &str,
+    today: Date,
+) -> Result<bool, Refusal> {
+    match order(inner, of, classes, (rule, None), today).await {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.status < 500 => {
+            tracing::warn!(record = %of.id, %refusal, "cannot order the other holders to erase a record");
+            Ok(false)
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Takes the bytes of what is erased out of the journal.

@@ -22,8 +22,8 @@ use crate::store::{Fact, Hold, HoldStep, Review};
 
 /// Most records in a list of what comes due.
 pub const MAX_TERMS: usize = 10_000;
-/// Most orders of which missing attestations are counted.
-const MAX_ORDERS: usize = 1000;
+/// The newest orders of which missing attestations are counted.
+const MAX_ORDERS: usize = 100;
 /// Longest reason, in characters.
 pub const MAX_REASON_LEN: usize = 500;
 /// Rules under which people may have a record erased, as erasure records name them.

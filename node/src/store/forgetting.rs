@@ -348,6 +348,25 @@ impl Reader {
         orders.map(|(_, place)| place).collect()
     }
 
+    /// Orders by originators whose records are here and not erased as a whole: where the order is,
+    /// and where the record is, in the originator's log.
+    pub fn unsettled_orders(&self) -> Vec<(MemberId, u64, u64)> {
+        let rows = self.list(self.inner.table.scan_prefix([row::ERASES]), usize::MAX, |key, _| {
+            let (record, mut rest) = key
+                .get(1..)
+                .and_then(|key| key.split_at_checked(16))
+                .map(|(record, rest)| (record, Columns(rest)))
+                .ok_or(StoreFault::Row)?;
+            let originator = rest.member()?;
+            let (by, index) = read_place(rest.0)?;
+            let Some(place) = self.get(&prefixed(row::RECORD, record))? else { return Ok(None) };
+            let (log, at) = read_place(&place)?;
+            let open = log == originator && self.get(&at_key(row::TERMS, &log, at))?.is_some();
+            Ok((open && by == originator).then_some((by, index, at)))
+        });
+        rows.into_iter().flatten().collect()
+    }
+
     /// Entries of others whose purged parts this member has not attested yet.
     pub fn unattested(&self, limit: usize) -> Vec<(MemberId, u64)> {
         self.list(self.inner.table.scan_prefix([row::ATTEST]), limit, |key, _| {
