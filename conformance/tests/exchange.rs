@@ -141,7 +141,11 @@ fn a_node_that_was_down_pulls_what_it_missed_also_from_another_member() {
     let missed = missed["id"].as_str().unwrap();
     world.delivered("ID", missed, "SG");
     world.node_mut("AU").start();
-    assert_eq!(world.node("AU").record(missed)["status"], "held");
+    // The record may be there before the secret that opens it: it is pending until then.
+    until("the missed record, opened", || {
+        let view = world.node("AU").record(missed);
+        if view["status"] == "held" { Ok(()) } else { Err(view.to_string()) }
+    });
     world.delivered("ID", missed, "AU");
 
     world.node_mut("AU").stop();
