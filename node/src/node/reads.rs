@@ -55,8 +55,19 @@ pub async fn keep_taken(
     log(inner, Unit { token: 0, entries: Vec::new(), facts, request: None }).await.map(|_| ())
 }
 
-/// Counts reads in our log, again and again; not at once, so that a start alone logs nothing.
+/// Counts reads in our log, again and again.
 pub async fn count(inner: &Inner, every: Duration) {
+    log_due(inner, every, "reads", next).await;
+}
+
+/// Logs what `next` gives until it gives no more, again and again; not at once, so that a start
+/// alone logs nothing. `what` is counted, for whoever reads the node's log.
+pub(super) async fn log_due(
+    inner: &Inner,
+    every: Duration,
+    what: &str,
+    next: fn(&Inner) -> Option<Result<Unit, Refusal>>,
+) {
     let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -70,7 +81,7 @@ pub async fn count(inner: &Inner, every: Duration) {
                 Err(refusal) => Err(refusal),
             };
             if let Err(refusal) = logged {
-                tracing::warn!(%refusal, "cannot count reads in our log yet");
+                tracing::warn!(%refusal, "cannot count {what} in our log yet");
                 break;
             }
         }

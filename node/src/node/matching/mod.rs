@@ -19,7 +19,8 @@ use sealwire_wire::statement::MAX_MATCH_ROWS;
 use tokio::sync::mpsc;
 
 use super::driver::{Message, unix_ms};
-use super::publish::{announce_seal_key, log, log_by};
+use super::publish::{announce_seal_key, log_by};
+use super::reads;
 use super::{Inner, NodeHandle};
 use crate::context::Context;
 use crate::exchange::Unit;
@@ -174,24 +175,7 @@ fn load(
 
 /// Counts questions in our log, again and again.
 pub async fn count(inner: &Inner, every: Duration) {
-    let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        if inner.guard.ready().await.is_err() {
-            continue;
-        }
-        while let Some(entry) = next(inner) {
-            let logged = match entry {
-                Ok(unit) => log(inner, unit).await,
-                Err(refusal) => Err(refusal),
-            };
-            if let Err(refusal) = logged {
-                tracing::warn!(%refusal, "cannot count questions in our log yet");
-                break;
-            }
-        }
-    }
+    reads::log_due(inner, every, "questions", next).await;
 }
 
 /// The next entry that counts questions, with those it counts: no more than have as many different
